@@ -1,0 +1,65 @@
+"""On which machine a number was measured: the columns that every benchmark's CSV begins with.
+
+A benchmark is run as a script (`python benchmarks/metrics.py`), so it imports this file as `from machine import ...`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def machine(packages: Sequence[str] = (), *, threads: int | None = None) -> dict[str, str | int]:
+    """Machine name, CPU model, cores, threads, Python's version and those of the named packages, as CSV columns.
+
+    The name is $SSMIS_MACHINE where it is set, else the host's name. threads: how many the measured code used;
+    None: torch's setting if torch is imported, else the number of cores that this process may use.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads is None:
+        torch = sys.modules.get("torch")
+        threads = int(torch.get_num_threads()) if torch is not None else cores
+    row: dict[str, str | int] = {
+        "machine": os.environ.get("SSMIS_MACHINE") or platform.node() or "unknown",
+        "cpu": cpu_model(),
+        "cores": cores,
+        "threads": threads,
+        "python": platform.python_version(),
+    }
+    for package in packages:
+        try:
+            row[package] = version(package)
+        except PackageNotFoundError:
+            row[package] = "not installed"
+    return row
+
+
+def cpu_model() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def write_csv(path: str | os.PathLike[str], rows: Sequence[dict[str, object]]) -> None:
+    """Write rows of equal keys, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,287 @@
+"""Training volumes on the device, and the batches of patches that are cut from them.
+
+Every choice (which cases, where, which turn) is a named draw of the iteration, so batch t is a pure function of the
+seed and t. Labels of unlabeled cases never enter a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssmis_core.datasets.cases import Case
+from ssmis_core.draws import Clock, Draws
+from ssmis_core.errors import UserError, unknown
+from ssmis_core.resampling import coarsen_image, coarsen_label
+
+AUGMENTATIONS = ("rot_flip",)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What a method wants in a batch.
+
+    labeled, unlabeled: samples of each (unlabeled of every stream); crops: patches a sample, cut from one volume with
+    one common turn; min_overlap: the least overlap of two crops, in voxels an axis; augmentations: names.
+    """
+
+    labeled: int = 2
+    unlabeled: int = 2
+    crops: int = 1
+    min_overlap: int = 16
+    unlabeled_streams: int = 1
+    augmentations: tuple[str, ...] = ("rot_flip",)
+
+    def __post_init__(self) -> None:
+        for name in self.augmentations:
+            if name not in AUGMENTATIONS:
+                raise unknown("augmentation", name, AUGMENTATIONS)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """`quarters` quarter-turns of the first plane, counter-clockwise, then a flip of axis `flip` (None: no flip)."""
+
+    quarters: int = 0
+    flip: int | None = None
+
+    def apply(self, x: Tensor, dims: int) -> Tensor:
+        """Turn the last `dims` axes of x."""
+        first = x.ndim - dims
+        x = torch.rot90(x, self.quarters, (first, first + 1))
+        return x if self.flip is None else x.flip(first + self.flip)
+
+    def undo(self, x: Tensor, dims: int) -> Tensor:
+        """The inverse of `apply`: back to the volume's own orientation."""
+        first = x.ndim - dims
+        x = x if self.flip is None else x.flip(first + self.flip)
+        return torch.rot90(x, -self.quarters, (first, first + 1))
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Patches of some cases.
+
+    image: [B, crops, C, *patch] float32; label: [B, crops, *patch] uint8, or None for unlabeled cases; corner:
+    [B, crops, dims] where each patch starts in its volume (negative inside the padding); turn: one a sample; case: ids.
+    """
+
+    image: Tensor
+    label: Tensor | None
+    corner: Tensor
+    turn: tuple[Turn, ...]
+    case: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Labeled patches, and the patches of each unlabeled stream (none for a supervised method)."""
+
+    labeled: Patches
+    streams: tuple[Patches, ...] = ()
+
+    @property
+    def unlabeled(self) -> Patches | None:
+        return self.streams[0] if self.streams else None
+
+    @property
+    def num_labeled(self) -> int:
+        return self.labeled.image.shape[0]
+
+    @cached_property
+    def image(self) -> Tensor:
+        """First crops of the labeled samples, then of the first unlabeled stream: [B, C, *patch]."""
+        parts = [self.labeled.image[:, 0]] + ([self.unlabeled.image[:, 0]] if self.unlabeled else [])
+        return torch.cat(parts)
+
+    @cached_property
+    def label(self) -> Tensor:
+        """Labels of the labeled samples' first crops: [labeled, *patch] int64."""
+        assert self.labeled.label is not None
+        return self.labeled.label[:, 0].long()
+
+    @property
+    def case(self) -> tuple[str, ...]:
+        return self.labeled.case + (self.unlabeled.case if self.unlabeled else ())
+
+    @property
+    def turn(self) -> tuple[Turn, ...]:
+        return self.labeled.turn + (self.unlabeled.turn if self.unlabeled else ())
+
+    @property
+    def corner(self) -> Tensor:
+        """Corners of `image`: [B, dims]."""
+        parts = [self.labeled.corner[:, 0]] + ([self.unlabeled.corner[:, 0]] if self.unlabeled else [])
+        return torch.cat(parts)
+
+
+class VolumeBank:
+    """Every training volume once, on `device`; on the host when the device has no room for them.
+
+    factor: block size of the coarser grid that training works on (1s: the volume's own). Patches are moved to
+    `device` when the volumes are not there.
+    """
+
+    def __init__(
+        self, cases: Iterable[Case], *, num_classes: int, factor: Sequence[int], device: torch.device | str = "cpu"
+    ):
+        self.device = torch.device(device)
+        self.ids: list[str] = []
+        self._images: list[Tensor] = []
+        self._labels: list[Tensor | None] = []
+        for case in cases:
+            image = coarsen_image(torch.from_numpy(np.ascontiguousarray(case.image)), factor)
+            label = (
+                None
+                if case.label is None
+                else coarsen_label(torch.from_numpy(np.ascontiguousarray(case.label)), factor, num_classes)
+            )
+            self.ids.append(case.id)
+            self._images.append(image)
+            self._labels.append(label)
+        if self.device.type == "cuda" and self.nbytes < 0.4 * torch.cuda.mem_get_info(self.device)[0]:
+            self._images = [image.to(self.device) for image in self._images]
+            self._labels = [None if label is None else label.to(self.device) for label in self._labels]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.nbytes for t in self._images) + sum(t.nbytes for t in self._labels if t is not None)
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        return tuple(self._images[index].shape[1:])
+
+    def has_label(self, index: int) -> bool:
+        return self._labels[index] is not None
+
+    def cut(
+        self, index: int, corner: Sequence[int], size: Sequence[int], *, label: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The box [corner, corner + size) of a volume, zero outside: image [C, *size] and label [*size] or None."""
+        image = _box(self._images[index], corner, size)
+        truth = self._labels[index]
+        return image.to(self.device), _box(truth, corner, size).to(self.device) if label and truth is not None else None
+
+
+class Batches:
+    """The batch of every iteration, drawn from a bank.
+
+    labeled, unlabeled: indices into the bank. A stream passes over its shuffled list and drops the remainder, then
+    shuffles anew, as the field's two-stream sampler does for its labeled half.
+    """
+
+    def __init__(
+        self,
+        bank: VolumeBank,
+        *,
+        labeled: Sequence[int],
+        unlabeled: Sequence[int],
+        patch: Sequence[int],
+        sampling: Sampling,
+    ):
+        self.bank, self.patch, self.sampling = bank, tuple(patch), sampling
+        self.labeled, self.unlabeled = list(labeled), list(unlabeled)
+        if sampling.unlabeled and not self.unlabeled:
+            raise UserError(
+                f"no unlabeled case is left: all {len(self.labeled)} training cases are labeled, "
+                "and this method needs some without"
+            )
+        for index in self.labeled:
+            if not bank.has_label(index):
+                raise UserError(f"case {bank.ids[index]} is to be a labeled one, but it has no label")
+
+    def at(self, clock: Clock, draws: Draws) -> Batch:
+        """Batch t."""
+        labeled = self._stream("labeled", self.labeled, self.sampling.labeled, clock, draws)
+        count = self.sampling.unlabeled_streams if self.sampling.unlabeled else 0
+        return Batch(
+            labeled,
+            tuple(
+                self._stream(f"unlabeled_{i}", self.unlabeled, self.sampling.unlabeled, clock, draws)
+                for i in range(count)
+            ),
+        )
+
+    def _stream(self, name: str, indices: list[int], size: int, clock: Clock, draws: Draws) -> Patches:
+        chosen = [indices[i] for i in pick(name, len(indices), size, clock, draws)]
+        parts = [self._sample(f"{name}/{j}", index, draws, label=name == "labeled") for j, index in enumerate(chosen)]
+        labels = [label for _, label, _, _ in parts if label is not None]
+        return Patches(
+            image=torch.stack([image for image, _, _, _ in parts]),
+            label=torch.stack(labels) if labels else None,
+            corner=torch.tensor(np.array([corners for _, _, corners, _ in parts])),
+            turn=tuple(turn for _, _, _, turn in parts),
+            case=tuple(self.bank.ids[index] for index in chosen),
+        )
+
+    def _sample(
+        self, name: str, index: int, draws: Draws, *, label: bool
+    ) -> tuple[Tensor, Tensor | None, np.ndarray, Turn]:
+        dims = len(self.patch)
+        turn = Turn()
+        if "rot_flip" in self.sampling.augmentations:
+            turn = Turn(int(draws.integers(f"{name}/quarters", 0, 4)), int(draws.integers(f"{name}/flip", 0, 2)))
+        size = (self.patch[1], self.patch[0], *self.patch[2:]) if turn.quarters % 2 else self.patch
+        corners = crop_corners(name, self.bank.shape(index), size, self.sampling, draws)
+        images, labels = zip(*(self.bank.cut(index, corner, size, label=label) for corner in corners), strict=True)
+        image = torch.stack([turn.apply(i, dims) for i in images])
+        truth = torch.stack([turn.apply(one, dims) for one in labels if one is not None]) if label else None
+        return image, truth, corners, turn
+
+
+def pick(name: str, n: int, size: int, clock: Clock, draws: Draws) -> list[int]:
+    """The `size` of n items that iteration t takes: shuffled passes, the remainder dropped; with n < size, repeated."""
+    whole = n - n % size if n >= size else n
+    positions = range(clock.t * size, (clock.t + 1) * size)
+    orders: dict[int, np.ndarray] = {}
+    chosen = []
+    for position in positions:
+        epoch, place = divmod(position, whole)
+        if epoch not in orders:
+            orders[epoch] = draws.at(Clock(clock.stage, 0, clock.T)).permutation(f"{name}/epoch_{epoch}", n)
+        chosen.append(int(orders[epoch][place]))
+    return chosen
+
+
+def crop_corners(name: str, shape: Sequence[int], size: Sequence[int], sampling: Sampling, draws: Draws) -> np.ndarray:
+    """Where the crops of one sample start, [crops, dims].
+
+    A volume that is not larger than the patch on some axis is first padded with zeros, 3 voxels a side more than
+    needed (the field's rule), so corners there can be negative. The second crop starts at or before the first on every
+    axis and shares at least `min_overlap` voxels an axis with it (TraCoCo).
+    """
+    pad = [0] * len(shape)
+    if any(s <= p for s, p in zip(shape, size, strict=True)):
+        pad = [max((p - s) // 2 + 3, 0) for s, p in zip(shape, size, strict=True)]
+    low = np.array([-a for a in pad])
+    room = np.array([s + 2 * a - p for s, a, p in zip(shape, pad, size, strict=True)])
+    first = low + np.array(
+        [int(draws.integers(f"{name}/corner_{axis}", 0, room[axis] + 1)) for axis in range(len(shape))]
+    )
+    corners = [first]
+    for crop in range(1, sampling.crops):
+        reach = np.minimum(first - low, np.maximum(0, np.array(size) - sampling.min_overlap))
+        back = [
+            int(draws.integers(f"{name}/crop_{crop}_back_{axis}", 0, reach[axis] + 1)) for axis in range(len(shape))
+        ]
+        corners.append(first - np.array(back))
+    return np.stack(corners)
+
+
+def _box(volume: Tensor, corner: Sequence[int], size: Sequence[int]) -> Tensor:
+    dims = len(size)
+    shape = volume.shape[volume.ndim - dims :]
+    inside = [
+        slice(max(0, int(c)), max(0, min(int(s), int(c) + int(p)))) for c, p, s in zip(corner, size, shape, strict=True)
+    ]
+    whole = [slice(None)] * (volume.ndim - dims)
+    box = volume[tuple(whole + inside)]
+    padding: list[int] = []
+    for c, p, s in reversed(list(zip(corner, size, shape, strict=True))):
+        padding += [max(0, -int(c)), max(0, int(c) + int(p) - int(s))]
+    return F.pad(box, padding) if any(padding) else box

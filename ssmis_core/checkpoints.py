@@ -1,0 +1,43 @@
+"""What a checkpoint holds of the loop, and how often one is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+CHECKPOINT_SHARE = 0.02  # checkpoints take at most this share of the run's time
+CHECKPOINT_SECONDS = 10.0  # and there is at least this long between two
+
+
+@dataclass
+class State:
+    """Where a training is: stage, iteration t of the stage, iterations done, the log so far, the best weights."""
+
+    stage: int = 0
+    t: int = 0
+    done: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+
+
+class Cadence:
+    """Says when the next checkpoint is due, from what the last one cost."""
+
+    def __init__(self) -> None:
+        self._cost, self._last = 0.0, time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last > max(CHECKPOINT_SECONDS, self._cost / CHECKPOINT_SHARE)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Wrap the writing of one checkpoint, to learn its cost."""
+        begun = time.monotonic()
+        yield
+        self._last = time.monotonic()
+        self._cost = self._last - begun

@@ -1,0 +1,166 @@
+"""The full configuration of a run, and `configure`, which fills one in from a preset."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ssmis_core.datasets import open_dataset
+from ssmis_core.errors import UserError, unknown
+
+PROTOCOLS = ("last", "best-on-validation", "best-on-test")
+PRECISIONS = ("auto", "float32", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """Everything that decides a run's result; written to run.json, and compared before a run is resumed.
+
+    factor: block size of the coarser grid for training (1s: the file's own); patch, stride: in that grid;
+    validate_every: 0 for never (needed by the "best" protocols); precision "auto": bf16 on CUDA, else float32.
+    options: every option of the method, resolved.
+    """
+
+    method: str
+    variant: str
+    dataset: str
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    labeled: int
+    preset: str
+    seed: int
+    iterations: int
+    factor: tuple[int, ...]
+    patch: tuple[int, ...]
+    stride: tuple[int, ...]
+    options: Mapping[str, Any]
+    protocol: str = "last"
+    validate_every: int = 0
+    log_every: int = 10
+    precision: str = "auto"
+    compile: bool = False
+    deterministic: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Configuration:
+        """The configuration that `as_dict` wrote."""
+        tuples = {key: tuple(values[key]) for key in ("factor", "patch", "stride")}
+        return cls(**{**values, **tuples})
+
+    def differences(self, other: Configuration) -> list[str]:
+        """One "key: mine, not theirs" line a setting that differs."""
+        mine, theirs = _flat(self.as_dict()), _flat(other.as_dict())
+        return [
+            f"{key}: {mine.get(key)!r}, not {theirs.get(key)!r}"
+            for key in {**mine, **theirs}
+            if mine.get(key) != theirs.get(key)
+        ]
+
+
+SETTINGS = tuple(
+    f.name
+    for f in fields(Configuration)
+    if f.name not in ("method", "variant", "dataset", "dataset_options", "options")
+)
+
+
+def configure(
+    method: str,
+    *,
+    dataset: str = "phantom",
+    labeled: int = 16,
+    preset: str = "quick",
+    variant: str = "paper",
+    seed: int = 0,
+    iterations: int | None = None,
+    dataset_options: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
+    **settings: Any,
+) -> Configuration:
+    """A configuration from a preset, with `settings` on top.
+
+    settings: settings of the run (patch, stride, protocol, ...) or options of the method (beta, filters, ...).
+    Raises UserError with one line for an unknown name (listing the known ones) or a value that cannot be.
+    """
+    from ssmis_core.methods import method_options
+
+    data = open_dataset(dataset, data_root, **(dataset_options or {}))
+    data.split(labeled)
+    table = preset_table(preset, dataset=dataset, dims=data.dims, method=method)
+    own = {key: settings.pop(key) for key in list(settings) if key in SETTINGS}
+    options = method_options(method, variant=variant, preset=table, **settings)
+    run = {**{key: value for key, value in table.items() if key in SETTINGS}, **own}
+    if iterations is not None:
+        run["iterations"] = iterations
+    for key in ("factor", "patch", "stride"):
+        run[key] = _sizes(key, run.get(key), data.dims, preset, dataset)
+    config = Configuration(
+        method=method,
+        variant=variant,
+        dataset=dataset,
+        dataset_options=dict(data.options()),
+        labeled=labeled,
+        preset=preset,
+        seed=seed,
+        options={key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options).items()},
+        **run,
+    )
+    _check(config)
+    return config
+
+
+def preset_table(preset: str, *, dataset: str, dims: int, method: str) -> dict[str, Any]:
+    """The flat table of a preset for one data set and method, from presets.toml."""
+    presets = _presets()
+    if preset not in presets:
+        raise unknown("preset", preset, presets)
+    merged: dict[str, Any] = {}
+    for name in ("all", dataset, f"{dataset}-{dims}d"):
+        layer = dict(presets[preset].get(name, {}))
+        by_method = layer.pop("methods", {})
+        merged.update(layer)
+        merged.update(by_method.get(method, {}))
+    return merged
+
+
+@cache
+def _presets() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "presets.toml").read_text())
+
+
+def _sizes(key: str, value: Any, dims: int, preset: str, dataset: str) -> tuple[int, ...]:
+    if value is None:
+        raise UserError(f"preset {preset!r} has no {key} for data set {dataset!r} in {dims}D: give {key}=")
+    sizes = (value,) * dims if isinstance(value, int) else tuple(value)
+    if len(sizes) != dims or any(not isinstance(size, int) or size < 1 for size in sizes):
+        raise UserError(f"{key}={value!r}: expected {dims} whole numbers above 0")
+    return sizes
+
+
+def _check(config: Configuration) -> None:
+    if config.protocol not in PROTOCOLS:
+        raise unknown("checkpoint protocol", config.protocol, PROTOCOLS)
+    if config.precision not in PRECISIONS:
+        raise unknown("precision", config.precision, PRECISIONS)
+    if config.protocol != "last" and config.validate_every < 1:
+        raise UserError(f"protocol {config.protocol!r} needs validate_every above 0, found {config.validate_every}")
+    if config.protocol == "best-on-validation" and config.labeled < 2:
+        raise UserError("protocol 'best-on-validation' holds out a labeled case: labeled=1 leaves none to train on")
+    for key in ("iterations", "log_every"):
+        value = getattr(config, key)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{key}={value!r}: expected a whole number above 0")
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update({f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value})
+    return flat

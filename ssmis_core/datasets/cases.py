@@ -1,0 +1,128 @@
+"""What every data set hands out: cases, and the lists that say what each case is for."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ssmis_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The voxel grid that a file had on disk: its shape and its 4x4 voxel-to-world matrix (mm)."""
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan.
+
+    image: float32 [channels, *spatial]; label: uint8 [*spatial] with values 0..K-1, or None when there is none;
+    affine: 4x4 voxel-to-world; spacing: mm along each spatial axis, or None when it is not known (then metrics in
+    mm are refused); original: the grid of the file, when it differs from the one here.
+    """
+
+    id: str
+    image: np.ndarray
+    label: np.ndarray | None
+    affine: np.ndarray
+    spacing: tuple[float, ...] | None
+    modality: str
+    original: Grid | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.image.shape[1:])
+
+
+class Dataset(ABC):
+    """A named collection of cases with published lists; the first n of `train` are the labeled ones.
+
+    Sub-classes set the attributes and write `read`; users call `load`, which checks what was read.
+    """
+
+    name: str
+    title: str
+    dims: int
+    channels: int = 1
+    num_classes: int
+    class_names: Sequence[str]
+    train: Sequence[str]
+    validation: Sequence[str] = ()
+    test: Sequence[str]
+
+    @abstractmethod
+    def read(self, case_id: str) -> Case:
+        """The case as its file has it, unchecked."""
+
+    def options(self) -> dict[str, object]:
+        """What `open_dataset` needs, besides name and root, to open the same data again (kept in run.json)."""
+        return {}
+
+    def source(self, case_id: str) -> str:
+        """Where the case comes from (a path, or the generator's name), for error messages."""
+        return f"{self.name}:{case_id}"
+
+    def load(self, case_id: str) -> Case:
+        """Read and check one case; raises UserError with one line that names the file and what is wrong."""
+        case = self.read(case_id)
+        source = self.source(case_id)
+        check_case(case, num_classes=self.num_classes, dims=self.dims, channels=self.channels, source=source)
+        return case
+
+    def split(self, labeled: int) -> tuple[list[str], list[str]]:
+        """(labeled ids, unlabeled ids): the first `labeled` training cases, and the rest."""
+        if not 1 <= labeled <= len(self.train):
+            n = len(self.train)
+            raise UserError(f"labeled={labeled}: {self.name} has {n} training cases; choose 1 to {n}")
+        return list(self.train[:labeled]), list(self.train[labeled:])
+
+    @staticmethod
+    def fingerprint_of(cases: Iterable[Case]) -> str:
+        """SHA-256 over ids, images and labels, in order: equal data has equal fingerprints."""
+        digest = hashlib.sha256()
+        for case in cases:
+            digest.update(case.id.encode())
+            digest.update(np.ascontiguousarray(case.image).data)
+            if case.label is not None:
+                digest.update(np.ascontiguousarray(case.label).data)
+        return digest.hexdigest()
+
+
+def check_case(case: Case, *, num_classes: int, dims: int, channels: int, source: str) -> None:
+    """Raise UserError with one line when a case cannot be trained on or evaluated."""
+    image, label = case.image, case.label
+    if image.ndim != dims + 1 or image.shape[0] != channels:
+        expected = f"{channels} channel(s) and {dims} spatial axes"
+        raise UserError(f"{source}: image has shape {tuple(image.shape)}, expected {expected}")
+    if label is not None and label.shape != image.shape[1:]:
+        raise UserError(f"{source}: image {tuple(image.shape[1:])} and label {tuple(label.shape)} differ in shape")
+    if not np.isfinite(image).all():
+        count = int((~np.isfinite(image)).sum())
+        raise UserError(f"{source}: image has {count} NaN or infinite voxels, expected finite values")
+    for channel in range(channels):
+        if image[channel].min() == image[channel].max():
+            value = float(image[channel].min())
+            raise UserError(f"{source}: image is constant ({value:g} everywhere), expected varying intensities")
+    if label is not None:
+        top = int(label.max())
+        if top >= num_classes:
+            raise UserError(f"{source}: label has values up to {top}, expected 0 to {num_classes - 1}")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """One row of `ssmis data list`."""
+
+    name: str
+    title: str
+    module: str
+    needs_files: bool
+    options: tuple[str, ...] = field(default=())

@@ -1,0 +1,48 @@
+"""Choosing a device, and the settings that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ssmis_core.errors import UserError
+
+
+def choose_device(name: str | torch.device = "auto") -> torch.device:
+    """The torch device for "auto" (CUDA when there is one), "cpu", "cuda", "cuda:1"; UserError when it is not there."""
+    if str(name) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device {name!r}: expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device {name!r}: expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {name!r}: this machine has no CUDA device that torch {torch.__version__} can use")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0"
+        )
+    return device
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Mixed precision for a forward pass: "bf16", "float32", or "auto" (bf16 on CUDA, float32 elsewhere)."""
+    enabled = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+@contextmanager
+def reproducible(deterministic: bool) -> Iterator[None]:
+    """Keep the caller's random state, and use deterministic algorithms while the block runs if asked to."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices):
+        torch.use_deterministic_algorithms(deterministic or before)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)

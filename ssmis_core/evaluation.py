@@ -1,0 +1,220 @@
+"""Honest evaluation: whole test volumes, one row a case and class, conventions written beside the numbers."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssmis_core.configuration import Configuration
+from ssmis_core.datasets import Case
+from ssmis_core.devices import choose_device
+from ssmis_core.errors import UserError, unknown
+from ssmis_core.files import write_atomic, write_json
+from ssmis_core.inference import keep_largest_component, sliding_window
+from ssmis_core.methods.base import Method
+from ssmis_core.metrics import evaluate_classes
+from ssmis_core.resampling import coarsen_image, refine
+from ssmis_core.runs import Run
+
+METRICS = ("dice", "jaccard", "hd95", "asd", "hd95_mm", "asd_mm")
+
+
+def predict_probabilities(
+    method: Method, image: np.ndarray, config: Configuration, *, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Class probabilities [K, *spatial] of an image [C, *spatial], on the image's own grid.
+
+    The image is brought to the run's coarser grid, predicted window by window, and the probabilities brought back.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+    coarse = coarsen_image(x, config.factor)
+    maps = sliding_window(coarse, method.predict, patch=config.patch, stride=config.stride)
+    return refine(maps, config.factor, x.shape[1:])
+
+
+def predict_labels(
+    method: Method,
+    image: np.ndarray,
+    config: Configuration,
+    *,
+    device: torch.device | str = "cpu",
+    largest_component: bool = False,
+) -> np.ndarray:
+    """The most probable class of each voxel, uint8 [*spatial]; largest_component: keep one component a class."""
+    labels = predict_probabilities(method, image, config, device=device).argmax(0).to(torch.uint8).cpu().numpy()
+    return keep_largest_component(labels, method.num_classes) if largest_component else labels
+
+
+def score_case(
+    method: Method,
+    case: Case,
+    config: Configuration,
+    *,
+    class_names: Sequence[str],
+    device: torch.device | str = "cpu",
+    largest_component: bool = False,
+    empty: str = "nan",
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """(predicted labels, one row a foreground class): distances in voxels, and in mm where the spacing is known."""
+    if case.label is None:
+        raise UserError(f"case {case.id}: has no label to evaluate against")
+    labels = predict_labels(method, case.image, config, device=device, largest_component=largest_component)
+    in_voxels = evaluate_classes(labels, case.label, method.num_classes, empty=empty)
+    in_mm = (
+        evaluate_classes(labels, case.label, method.num_classes, spacing=case.spacing, empty=empty)
+        if case.spacing
+        else None
+    )
+    rows = []
+    for k, scores in enumerate(in_voxels, start=1):
+        row: dict[str, Any] = {"case": case.id, "class": class_names[k], **scores.as_dict()}
+        if in_mm:
+            row.update(hd95_mm=in_mm[k - 1].hd95, asd_mm=in_mm[k - 1].asd)
+        rows.append(row)
+    return labels, rows
+
+
+def evaluate_run(
+    run: Run | str | os.PathLike[str],
+    *,
+    data_root: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "auto",
+    split: str = "test",
+    empty: str = "nan",
+    largest_component: bool = False,
+    save_predictions: bool = True,
+    report: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Score a run on a list of its data set; writes cases.csv, summary.json, predictions/ and a row an evaluation.
+
+    empty: what a missed object scores ("nan": distances not counted; "zero": as the papers do). Predictions need
+    nibabel; without it they are left out and the summary says so. Returns the summary.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    device = choose_device(device)
+    config, dataset = run.config, run.dataset(data_root)
+    lists = {"test": dataset.test, "validation": dataset.validation, "train": dataset.train}
+    if split not in lists:
+        raise unknown("split", split, lists)
+    if not lists[split]:
+        raise UserError(f"{dataset.name} has no {split} list to evaluate on")
+    method = run.method(device)
+    rows: list[dict[str, Any]] = []
+    written = save_predictions and _has_nibabel()
+    for number, case_id in enumerate(lists[split], start=1):
+        case = dataset.load(case_id)
+        labels, scores = score_case(
+            method,
+            case,
+            config,
+            class_names=dataset.class_names,
+            device=device,
+            largest_component=largest_component,
+            empty=empty,
+        )
+        rows += scores
+        if written:
+            save_nifti(run.path / "predictions" / f"{case_id}.nii.gz", labels, case.affine)
+        if report:
+            report(number, len(lists[split]), case_id)
+    iteration = run.info.get("iterations_done", config.iterations)
+    dated = [{"iteration": iteration, "split": split, **row} for row in rows]
+    kept = [
+        row
+        for row in run.rows("evaluations")
+        if (row["iteration"], row["split"]) != (iteration, split) or row["split"] != split
+    ]
+    run.write_rows("evaluations", kept + dated)
+    run.write_rows("cases", rows)
+    conventions = {
+        "split": split,
+        "iteration": iteration,
+        "status": run.status,
+        "checkpoint_protocol": config.protocol,
+        "distances": "voxels (hd95, asd); millimetres (hd95_mm, asd_mm) where spacing is known",
+        "hd95": "95th percentile of both directed distance sets pooled",
+        "asd": "one-sided, prediction to reference",
+        "empty": empty,
+        "largest_component": largest_component,
+        "predictions": "predictions/"
+        if written
+        else "not written"
+        if save_predictions is False
+        else "not written: nibabel is not installed",
+    }
+    summary = {"method": config.method, "labeled": config.labeled, **summarise(rows), "conventions": conventions}
+    write_json(run.path / "summary.json", summary)
+    return summary
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over cases: per class, and over classes; each metric with mean, standard deviation and count of numbers.
+
+    missed counts objects that were there and not predicted; false_alarms those predicted and not there.
+    """
+    classes = list(dict.fromkeys(row["class"] for row in rows))
+    by_class = {name: _statistics([row for row in rows if row["class"] == name]) for name in classes}
+    overall = {
+        metric: _mean([by_class[name][metric]["mean"] for name in classes if metric in by_class[name]])
+        for metric in METRICS
+    }
+    return {
+        "cases": len({row["case"] for row in rows}),
+        "mean": {metric: value for metric, value in overall.items() if value is not None},
+        "missed": sum(row["missed"] for row in rows),
+        "false_alarms": sum(row["false_alarm"] for row in rows),
+        "classes": by_class,
+    }
+
+
+def save_nifti(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
+    """Write a label map [X, Y] or [X, Y, Z] as compressed NIfTI with its voxel-to-world matrix (mm)."""
+    import nibabel
+
+    volume = labels[..., None] if labels.ndim == 2 else labels
+    image = nibabel.Nifti1Image(volume.astype(np.uint8), affine)
+    image.header.set_xyzt_units("mm")
+
+    def write(temporary: Path) -> None:
+        import gzip
+
+        # mtime 0: the same labels make the same bytes
+        with (
+            open(temporary, "wb") as raw,
+            gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=4, mtime=0) as file,
+        ):
+            file.write(image.to_bytes())
+
+    write_atomic(path, write)
+
+
+def _statistics(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "missed": sum(row["missed"] for row in rows),
+        "false_alarms": sum(row["false_alarm"] for row in rows),
+    }
+    for metric in METRICS:
+        values = [row[metric] for row in rows if metric in row and not math.isnan(row[metric])]
+        if any(metric in row for row in rows):
+            std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            table[metric] = {"mean": _mean(values), "std": std, "n": len(values)}
+    return table
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else None
+
+
+def _has_nibabel() -> bool:
+    try:
+        import nibabel  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Files that are whole or not there: written under another name, then renamed."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ssmis_core.errors import UserError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` if the block succeeds and vanishes if it does not.
+
+    A full disk or a folder that cannot be written is a UserError of one line.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if (
+            full
+            or "No space left" in str(error)
+            or (isinstance(error, RuntimeError) and "file write failed" in str(error))
+        ):
+            raise UserError(
+                f"{path}: cannot be written, no space left on the disk; what was there before is unchanged"
+            ) from error
+        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Call write(temporary path), then rename it to `path`."""
+    with atomic(path) as temporary:
+        write(temporary)
+
+
+def write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=1, allow_nan=False, default=str) + "\n"
+    write_atomic(path, lambda temporary: temporary.write_text(text))
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows as CSV; columns in the order in which they first appear; NaN is an empty cell."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: "" if value != value or value is None else value for key, value in row.items()})
+    write_atomic(path, lambda temporary: temporary.write_text(buffer.getvalue()))
+
+
+def read_csv(path: Path) -> list[dict[str, Any]]:
+    """Rows of a CSV with numbers as numbers (whole ones as int) and empty cells as NaN."""
+    with path.open(newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> Any:
+    if text == "":
+        return float("nan")
+    if text in ("True", "False"):
+        return text == "True"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

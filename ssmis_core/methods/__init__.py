@@ -1,0 +1,71 @@
+"""Methods by name: `create_method("ugmcl", num_classes=2, dims=3, variant="paper", beta=0.5)`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from ssmis_core.errors import UserError, unknown
+from ssmis_core.methods.base import Method
+
+METHODS: dict[str, str] = {
+    "supervised": "ssmis_core.methods.supervised:Supervised",
+    "mean_teacher": "ssmis_core.methods.mean_teacher:MeanTeacher",
+    "ugmcl": "ssmis_core.methods.ugmcl:UGMCL",
+}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method; UserError for an unknown name."""
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    module, _, attribute = METHODS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def method_options(
+    name: str, *, variant: str = "paper", preset: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
+    """The typed options of a method: its defaults, then the variant's, then the preset's, then those given here.
+
+    Raises UserError for an unknown method, variant or option (listing the known ones) or a value of the wrong type.
+    A preset may name options that only other methods have; those are left out.
+    """
+    cls = method_class(name)
+    if variant not in cls.VARIANTS:
+        raise unknown(f"variant of {name}", variant, cls.VARIANTS)
+    known = {f.name for f in fields(cls.Options)}
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {name}", option, known)
+    shared = {key: value for key, value in (preset or {}).items() if key in known}
+    merged = {**cls.VARIANTS[variant], **shared, **options}
+    return cls.Options(**{key: _typed(cls, name, key, value) for key, value in merged.items()})
+
+
+def create_method(
+    name: str, *, num_classes: int = 2, dims: int = 3, channels: int = 1, variant: str = "paper", **options: Any
+) -> Method:
+    """A method with fresh networks, ready to train.
+
+    num_classes: K including the background; dims: 2 or 3; channels: of the images; variant: "paper" (the text) or
+    "released" (the authors' code) where the two differ; options: those of the method's options dataclass.
+    """
+    if dims not in (2, 3) or num_classes < 2:
+        raise UserError(f"dims={dims}, num_classes={num_classes}: expected 2 or 3 dimensions and 2 or more classes")
+    settings = method_options(name, variant=variant, **options)
+    return method_class(name)(settings, num_classes=num_classes, dims=dims, channels=channels)
+
+
+def _typed(cls: type[Method], method: str, option: str, value: Any) -> Any:
+    expected = get_type_hints(cls.Options)[option]
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if expected == tuple[str, ...] and isinstance(value, (list, tuple)):
+        return tuple(value)
+    plain = expected if expected in (bool, int, float, str) else tuple
+    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
+        raise UserError(f"option {option}={value!r} of {method}: expected {getattr(expected, '__name__', expected)}")
+    return value

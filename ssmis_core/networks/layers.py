@@ -1,0 +1,38 @@
+"""Layers by number of dimensions, and the normalisations that a preset can name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ssmis_core.errors import UserError, unknown
+
+CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+CONV_TRANSPOSE: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+MAX_POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+DROPOUT: dict[int, type[nn.Module]] = {2: nn.Dropout2d, 3: nn.Dropout3d}
+BATCH_NORM: dict[int, type[nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+INSTANCE_NORM: dict[int, type[nn.Module]] = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+
+NORMS: dict[str, Callable[[int, int], nn.Module]] = {
+    "batch": lambda dims, channels: BATCH_NORM[dims](channels),
+    "instance": lambda dims, channels: INSTANCE_NORM[dims](channels, affine=True),
+    "group": lambda dims, channels: nn.GroupNorm(min(8, channels), channels),
+    "none": lambda dims, channels: nn.Identity(),
+}
+
+
+def make_norm(kind: str, dims: int, channels: int) -> nn.Module:
+    """A normalisation layer by name ("batch", "instance", "group", "none")."""
+    if kind not in NORMS:
+        raise unknown("normalisation", kind, NORMS)
+    return NORMS[kind](dims, channels)
+
+
+def check_divisible(shape: tuple[int, ...], divisor: int, network: str) -> None:
+    """UserError when a patch cannot be halved as often as the network does."""
+    if any(size % divisor for size in shape):
+        raise UserError(
+            f"patch {'x'.join(map(str, shape))}: every side must be a multiple of {divisor} for this {network}"
+        )

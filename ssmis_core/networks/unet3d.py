@@ -1,0 +1,77 @@
+"""3D U-Net as the BraTS recipes of this field use it: instance norm, max-pooling, trilinear up, concatenation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssmis_core.networks.layers import CONV, INSTANCE_NORM, MAX_POOL, check_divisible
+from ssmis_core.networks.output import Output
+
+LEVELS = 5
+
+
+class UNet3D(nn.Module):
+    """U-Net of five levels, filters 16-32-64-128-256 (5.9 M parameters in 3D); in 2D when dims is 2.
+
+    dropout: elementwise, at the bottom and before the head, in train mode only. distance_channels: size of a
+    separate head s = tanh(.); `shared_distance=True` instead gives s = tanh(logits), the one-head network of UG-MCL's
+    released code. Input [batch, channels, *spatial], every side a multiple of 16.
+    Source: Ronneberger et al. (2015), Cicek et al. (2016), as in SSL4MIS and UG-MCL's BraTS code.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        num_classes: int = 2,
+        dims: int = 3,
+        filters: int = 16,
+        dropout: float = 0.3,
+        distance_channels: int = 0,
+        shared_distance: bool = False,
+    ):
+        super().__init__()
+        self.divisor = 2 ** (LEVELS - 1)
+        self.mode = {2: "bilinear", 3: "trilinear"}[dims]
+        width = [filters * 2**i for i in range(LEVELS)]
+        self.down = nn.ModuleList(_double(dims, channels if i == 0 else width[i - 1], width[i]) for i in range(LEVELS))
+        self.up = nn.ModuleList(_double(dims, width[i] + width[i + 1], width[i]) for i in reversed(range(LEVELS - 1)))
+        self.pool = MAX_POOL[dims](2)
+        self.dropout_bottom, self.dropout_head = nn.Dropout(dropout), nn.Dropout(dropout)
+        self.head = CONV[dims](filters, num_classes, 1)
+        self.distance_head = (
+            CONV[dims](filters, distance_channels, 1) if distance_channels and not shared_distance else None
+        )
+        self.shared_distance = shared_distance
+
+    def forward(self, x: Tensor) -> Output:
+        check_divisible(tuple(x.shape[2:]), self.divisor, "U-Net")
+        skips = []
+        for i, stage in enumerate(self.down):
+            x = stage(x if i == 0 else self.pool(x))
+            skips.append(x)
+        x = self.dropout_bottom(skips.pop())
+        for stage in self.up:
+            up = F.interpolate(x, scale_factor=2, mode=self.mode, align_corners=False)
+            x = stage(torch.cat([skips.pop(), up], dim=1))
+        features = self.dropout_head(x)
+        logits = self.head(features)
+        distance = None
+        if self.shared_distance:
+            distance = torch.tanh(logits.float())
+        elif self.distance_head is not None:
+            distance = torch.tanh(self.distance_head(features).float())
+        return Output(logits, features, distance)
+
+
+def _double(dims: int, channels: int, width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i in range(2):
+        layers += [
+            CONV[dims](channels if i == 0 else width, width, 3, padding=1),
+            INSTANCE_NORM[dims](width),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)

@@ -1,0 +1,184 @@
+"""The run folder: one training, everything that is known of it, readable at any time.
+
+run.json             configuration, versions, git revision, machine, data fingerprint, status
+history.csv          named loss terms, learning rate and seconds at every log interval
+evaluations.csv      iteration, split, case, class, metrics at every validation and at the end
+cases.csv            the test cases: case, class, dice, jaccard, hd95, asd, ...
+summary.json         means, spread, counts and the conventions they were made with
+weights.safetensors  the selected weights
+checkpoint.pt        the state that training goes on from
+predictions/         one <case>.nii.gz a test case
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssmis_core.configuration import Configuration
+from ssmis_core.errors import UserError
+from ssmis_core.files import read_csv, write_atomic, write_csv, write_json
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+    from ssmis_core.datasets import Dataset
+    from ssmis_core.methods.base import Method
+
+VERSIONED = ("torch", "numpy", "scipy", "h5py", "nibabel", "MedPy", "safetensors")
+
+
+class Run:
+    """A run folder, open for reading. Training and evaluation write to it through this class."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        if not (self.path / "run.json").is_file():
+            raise UserError(f"{self.path}: not a run folder (it has no run.json)")
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], config: Configuration) -> Run:
+        """The run folder at `path`: a new one, or the one of the same configuration that is there already.
+
+        Raises UserError when the folder holds a run of another configuration, or files that are not a run.
+        """
+        path = Path(path)
+        if (path / "run.json").is_file():
+            run = cls(path)
+            differences = config.differences(run.config)
+            if differences:
+                raise UserError(
+                    f"{path}: holds a run with another configuration ({'; '.join(differences[:4])}); "
+                    "choose another run_dir"
+                )
+            return run
+        if path.exists() and (not path.is_dir() or any(p.name != "extra" for p in path.iterdir())):
+            raise UserError(f"{path}: exists and is not a run folder; choose an empty or new run_dir")
+        write_json(
+            path / "run.json", {"configuration": config.as_dict(), "status": "new", "environment": environment()}
+        )
+        return cls(path)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """run.json."""
+        return json.loads((self.path / "run.json").read_text())
+
+    @property
+    def config(self) -> Configuration:
+        return Configuration.from_dict(self.info["configuration"])
+
+    @property
+    def status(self) -> str:
+        """ "new", "running", "stopped", "interrupted", "failed" or "finished"."""
+        return self.info["status"]
+
+    def update(self, **values: Any) -> None:
+        """Change entries of run.json."""
+        write_json(self.path / "run.json", {**self.info, **values})
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Rows of history, evaluations or cases; none when the file is not there yet."""
+        path = self.path / f"{name}.csv"
+        return read_csv(path) if path.is_file() else []
+
+    def table(self, name: str) -> pandas.DataFrame:
+        """The same as a pandas data frame."""
+        import pandas
+
+        return pandas.DataFrame(self.rows(name))
+
+    def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
+        write_csv(self.path / f"{name}.csv", rows)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """summary.json; UserError when the run has not been evaluated."""
+        path = self.path / "summary.json"
+        if not path.is_file():
+            raise UserError(f"{self.path}: not evaluated yet (no summary.json); run `ssmis evaluate {self.path}`")
+        return json.loads(path.read_text())
+
+    def dataset(self, data_root: str | os.PathLike[str] | None = None) -> Dataset:
+        """The run's data set, found at data_root or where the data set looks by default."""
+        from ssmis_core.datasets import open_dataset
+
+        config = self.config
+        return open_dataset(config.dataset, data_root or self.info.get("data_root"), **config.dataset_options)
+
+    def method(self, device: str | torch.device = "cpu") -> Method:
+        """The run's method with its selected weights, in eval mode; of a run cut short, with its latest ones."""
+        from ssmis_core.methods import create_method
+
+        config, shape = self.config, self.info["shape"]
+        method = create_method(config.method, variant=config.variant, **shape, **config.options)
+        method.load_state_dict(self.load_weights())
+        return method.to(device).eval()
+
+    def load_weights(self) -> dict[str, torch.Tensor]:
+        """The tensors of weights.safetensors; UserError when there are none or they cannot be read."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self.path / "weights.safetensors"
+        if not path.is_file():
+            raise UserError(f"{self.path}: no weights yet (status: {self.status}); train it first")
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"{path}: cannot be read as safetensors ({error})") from error
+
+    def save_weights(self, state: dict[str, torch.Tensor]) -> None:
+        from safetensors.torch import save_file
+
+        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+        write_atomic(self.path / "weights.safetensors", lambda temporary: save_file(tensors, temporary))
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        import torch
+
+        write_atomic(self.path / "checkpoint.pt", lambda temporary: torch.save(state, temporary))
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """What save_checkpoint wrote, or None; only tensors and plain values are read, no code is run."""
+        import torch
+
+        path = self.path / "checkpoint.pt"
+        return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+
+
+def environment() -> dict[str, Any]:
+    """Versions, git revision and machine, for run.json."""
+    versions = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "git": _git_revision(),
+        "machine": {"system": platform.platform(), "cpu": _cpu(), "cores": os.cpu_count()},
+    }
+
+
+def _git_revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,286 @@
+"""The training loop: one for every method.
+
+    config = configure("ugmcl", dataset="la", labeled=16)
+    run = train(config, run_dir="runs/ugmcl-la-16")
+
+The same call on the same folder goes on where it stopped, to the same result bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from ssmis_core.batches import Batch, Batches, VolumeBank
+from ssmis_core.checkpoints import Cadence, State
+from ssmis_core.configuration import Configuration
+from ssmis_core.datasets import Dataset, open_dataset
+from ssmis_core.devices import autocast, choose_device, reproducible
+from ssmis_core.draws import Clock, Draws
+from ssmis_core.errors import NonFiniteLoss, UserError
+from ssmis_core.history import TermLog
+from ssmis_core.interrupts import StopRequest, stop_requests
+from ssmis_core.methods import create_method
+from ssmis_core.methods.base import Method, Stage, Step
+from ssmis_core.networks.layers import check_divisible
+from ssmis_core.observers import Observer
+from ssmis_core.progress import Progress, Reporter, TerminalReporter
+from ssmis_core.runs import Run
+from ssmis_core.schedules import learning_rate_factor
+from ssmis_core.validation import Validator, held_out
+from ssmis_core.views import Views
+
+
+def train(
+    config: Configuration,
+    *,
+    run_dir: str | os.PathLike[str],
+    data_root: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "auto",
+    max_seconds: float | None = None,
+    report: Reporter | None = None,
+    observers: Sequence[Observer] = (),
+) -> Run:
+    """Train a method and return its run folder; go on with it when the folder holds a part of the same training.
+
+    max_seconds: stop after so long in this call, with a checkpoint. A Ctrl-C or kernel interrupt does the same.
+    Raises UserError for bad input before anything is written, NonFiniteLoss when a loss term is NaN or infinite.
+    """
+    device = choose_device(device)
+    dataset = open_dataset(config.dataset, data_root, **config.dataset_options)
+    with reproducible(config.deterministic):
+        torch.manual_seed(Draws(config.seed).key("initialisation"))
+        shape = {"num_classes": dataset.num_classes, "dims": dataset.dims, "channels": dataset.channels}
+        method = create_method(config.method, variant=config.variant, **shape, **config.options)
+        for network in method.children():
+            check_divisible(config.patch, getattr(network, "divisor", 1), type(network).__name__)
+        if Path(run_dir, "run.json").is_file() and Run.create(run_dir, config).status == "finished":
+            return Run(run_dir)
+        training = Training(config, method, dataset, device, report or TerminalReporter(), observers)
+        run = Run.create(run_dir, config)
+        training.open(run, shape=shape, data_root=None if data_root is None else str(Path(data_root).resolve()))
+        with stop_requests() as stop:
+            training.go(stop, max_seconds)
+    return run
+
+
+class Training:
+    """One training in progress: the method, its data, and the state that a checkpoint keeps."""
+
+    def __init__(
+        self,
+        config: Configuration,
+        method: Method,
+        dataset: Dataset,
+        device: torch.device,
+        report: Reporter,
+        observers: Sequence[Observer],
+    ):
+        self.config, self.device, self.report, self.observers = config, device, report, observers
+        memory_format = torch.channels_last_3d if dataset.dims == 3 else torch.channels_last
+        self.method = method.to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
+        self.stages = method.stages(config.iterations)
+        self.total = sum(stage.iterations for stage in self.stages)
+        labeled, unlabeled = dataset.split(config.labeled)
+        labeled, held = held_out(config, dataset, labeled)
+        self.validator = Validator(config, dataset, held)
+        wanted = labeled + (unlabeled if method.sampling.unlabeled else [])
+        cases = [dataset.load(case_id) for case_id in wanted]
+        self.fingerprint = dataset.fingerprint_of(cases)
+        self.bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor, device=device)
+        numbers = range(len(wanted))
+        self.batches = Batches(
+            self.bank,
+            labeled=numbers[: len(labeled)],
+            unlabeled=numbers[len(labeled) :],
+            patch=config.patch,
+            sampling=method.sampling,
+        )
+        if config.compile:
+            for network in method.children():
+                network.compile()
+        self.draws, self.state, self.log = Draws(config.seed), State(), TermLog()
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.cadence = Cadence()
+
+    def open(self, run: Run, *, shape: dict[str, int], data_root: str | None) -> None:
+        """Bind to a run folder: take up its checkpoint if there is one."""
+        self.run = run
+        before = run.info.get("data_fingerprint")
+        if before not in (None, self.fingerprint):
+            raise UserError(
+                f"{run.path}: was trained on other data (fingerprint {before[:12]}, now {self.fingerprint[:12]}); "
+                "choose another run_dir"
+            )
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        run.update(
+            status="running",
+            shape=shape,
+            data_root=data_root,
+            data_fingerprint=self.fingerprint,
+            device=device,
+            threads=torch.get_num_threads(),
+        )
+        self.checkpoint = run.load_checkpoint()
+        if self.checkpoint:
+            self.state = State(**self.checkpoint["state"])
+            self.method.load_state_dict(self.checkpoint["method"])
+            self.log.restore(self.checkpoint["log"], self.device)
+
+    def go(self, stop: StopRequest, max_seconds: float | None) -> None:
+        """Run the stages from where the state stands; always leaves a usable run folder."""
+        self.started, self.before, begun_at = time.monotonic(), self.state.seconds, self.state.done
+        status = "failed"
+        try:
+            while self.state.stage < len(self.stages) and not stop and not self.out_of_time(max_seconds):
+                self.run_stage(self.stages[self.state.stage], stop, max_seconds)
+            finished = self.state.stage == len(self.stages)
+            if self.state.done > begun_at or finished:
+                self.save()
+            status = "finished" if finished else "interrupted" if stop else "stopped"
+        except NonFiniteLoss as error:
+            self.run.update(error=str(error))
+            raise
+        finally:
+            if status == "failed":
+                self.run.update(status=status, iterations_done=self.state.done)
+        self.run.update(status=status, iterations_done=self.state.done, seconds=round(self.state.seconds, 3))
+        self.tell(status)
+
+    def run_stage(self, stage: Stage, stop: StopRequest, max_seconds: float | None) -> None:
+        """The loop itself: batch, loss, step, log, validate, checkpoint."""
+        self.optimisers = optimisers = self.begin(stage)
+        self.method.train()
+        while self.state.t < stage.iterations:
+            clock = Clock(stage.name, self.state.t, stage.iterations)
+            draws = self.draws.at(clock)
+            rate = self.set_rates(stage, optimisers, clock)
+            draws.seed_dropout()
+            batch = self.batches.at(clock, draws)
+            looking = [o for o in self.observers if (self.state.done + 1) % o.every == 0]
+            views = Views() if looking else None
+            for step in self.steps(optimisers, stage, batch, clock, draws, views):
+                self.log.add(self.state.done + 1, {"loss": step.total, **step.terms}, like=step.total)
+            self.method.after_step(clock)
+            self.state.t += 1
+            self.state.done += 1
+            if views is not None:
+                for observer in looking:
+                    observer.see(clock, batch, step, views, self.bank)
+            if self.state.done % self.config.log_every == 0 or self.state.t == stage.iterations:
+                self.write_row(stage, rate)
+            if self.validator.due(self.state.done, last=self.state.t == stage.iterations):
+                self.validate(stage)
+            if stop or self.out_of_time(max_seconds):
+                break
+            if self.cadence.due():
+                self.save(weights=False)
+        if self.state.t == stage.iterations:
+            self.end(stage)
+
+    def steps(
+        self,
+        optimisers: Mapping[str, torch.optim.Optimizer],
+        stage: Stage,
+        batch: Batch,
+        clock: Clock,
+        draws: Draws,
+        views: Views | None,
+    ) -> Iterator[Step]:
+        """Take each step the method yields, before it is asked for the next."""
+        iterator = self.method.steps(batch, clock, draws, views)
+        while True:
+            with autocast(self.config.precision, self.device):
+                step = next(iterator, None)
+            if step is None:
+                return
+            optimiser = optimisers[step.updates]
+            optimiser.zero_grad(set_to_none=True)
+            step.total.backward(inputs=stage.optimisers[step.updates].parameters)
+            optimiser.step()
+            yield step
+
+    def begin(self, stage: Stage) -> dict[str, torch.optim.Optimizer]:
+        """Optimisers of a stage, with their state when it is being resumed."""
+        optimisers = {name: optimiser.build() for name, optimiser in stage.optimisers.items()}
+        if self.checkpoint and self.checkpoint["optimisers"] and self.state.t > 0:
+            for name, state in self.checkpoint["optimisers"].items():
+                optimisers[name].load_state_dict(state)
+        elif self.state.t == 0:
+            self.method.begin(stage)
+        self.checkpoint = None
+        return optimisers
+
+    def end(self, stage: Stage) -> None:
+        """Keep the weights that the stage selects, and move on to the next."""
+        if self.state.best is not None:
+            self.method.load_state_dict(self.state.best["weights"])
+            self.run.update(selected={key: value for key, value in self.state.best.items() if key != "weights"})
+        self.state.stage, self.state.t, self.state.best, self.optimisers = self.state.stage + 1, 0, None, {}
+
+    def set_rates(self, stage: Stage, optimisers: dict[str, torch.optim.Optimizer], clock: Clock) -> float:
+        factor = learning_rate_factor(stage.schedule, clock.t, clock.T)
+        for name, optimiser in optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = factor * stage.optimisers[name].learning_rate
+        return factor * stage.optimisers["main"].learning_rate if "main" in stage.optimisers else factor
+
+    def write_row(self, stage: Stage, rate: float) -> None:
+        row = {"iteration": self.state.done, "stage": stage.name, "learning_rate": rate, **self.log.row()}
+        self.state.history.append({**row, "seconds": round(self.elapsed(), 3)})
+        self.run.write_rows("history", self.state.history)
+        self.tell("running")
+
+    def validate(self, stage: Stage) -> None:
+        """Score the validation cases; remember the weights when they are the best so far."""
+        self.method.eval()
+        rows, score = self.validator.score(self.method, self.device, self.state.done)
+        self.method.train()
+        self.state.evaluations += rows
+        self.run.write_rows("evaluations", self.state.evaluations)
+        if self.validator.selects and (self.state.best is None or score > self.state.best["dice"]):
+            weights = {key: value.detach().cpu().clone() for key, value in self.method.state_dict().items()}
+            self.state.best = {
+                "iteration": self.state.done,
+                "dice": score,
+                "protocol": self.config.protocol,
+                "weights": weights,
+            }
+
+    def save(self, *, weights: bool = True) -> None:
+        """Write the checkpoint and, at a stop, the weights; a loss that is not finite is found before either."""
+        self.log.check()
+        self.state.seconds = self.elapsed()
+        with self.cadence.writing():
+            self.run.save_checkpoint(
+                {
+                    "state": vars(self.state),
+                    "method": self.method.state_dict(),
+                    "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+                    "log": self.log.state(),
+                }
+            )
+        if weights:
+            best = self.state.best
+            self.run.save_weights(best["weights"] if best else self.method.state_dict())
+            self.run.write_rows("history", self.state.history)
+            self.run.write_rows("evaluations", self.state.evaluations)
+
+    def elapsed(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def out_of_time(self, max_seconds: float | None) -> bool:
+        return max_seconds is not None and time.monotonic() - self.started >= max_seconds
+
+    def tell(self, status: str) -> None:
+        seconds, done = self.elapsed(), self.state.done
+        remaining = seconds / max(1, done) * (self.total - done)
+        last = self.state.history[-1] if self.state.history else {}
+        terms = {
+            key: value for key, value in last.items() if key not in ("iteration", "stage", "learning_rate", "seconds")
+        }
+        self.report(Progress(done, self.total, seconds, remaining, terms, status))

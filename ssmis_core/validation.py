@@ -1,0 +1,55 @@
+"""The checkpoint protocols: which cases are scored during training, and whether the best weights are kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ssmis_core.configuration import Configuration
+from ssmis_core.datasets import Case, Dataset
+from ssmis_core.evaluation import score_case
+from ssmis_core.methods.base import Method
+
+
+def held_out(config: Configuration, dataset: Dataset, labeled: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(training, held-out) labeled cases of a run.
+
+    Only "best-on-validation" on a data set without a validation list holds any out: the last max(1, n/5).
+    """
+    if config.protocol != "best-on-validation" or dataset.validation:
+        return list(labeled), []
+    count = max(1, len(labeled) // 5)
+    return list(labeled[:-count]), list(labeled[-count:])
+
+
+class Validator:
+    """Scores the cases that the protocol names, every `validate_every` iterations and at the end.
+
+    With "last", cases are scored only if the data set has a validation list and validate_every is set, and nothing is
+    selected by it. "best-on-test" looks at the test list, as the published tables do, and says so in the rows.
+    """
+
+    def __init__(self, config: Configuration, dataset: Dataset, held: Sequence[str]):
+        self.config, self.dataset = config, dataset
+        self.selects = config.protocol != "last"
+        self.split = "test" if config.protocol == "best-on-test" else "validation"
+        self.cases = list(dataset.test if self.split == "test" else dataset.validation or held)
+        self._loaded: list[Case] | None = None
+
+    def due(self, done: int, *, last: bool) -> bool:
+        every = self.config.validate_every
+        return bool(self.cases) and every > 0 and (done % every == 0 or last)
+
+    def score(self, method: Method, device: torch.device, iteration: int) -> tuple[list[dict[str, Any]], float]:
+        """Rows of evaluations.csv for this iteration, and the mean Dice that selection goes by."""
+        if self._loaded is None:
+            self._loaded = [self.dataset.load(case_id) for case_id in self.cases]
+        rows: list[dict[str, Any]] = []
+        for case in self._loaded:
+            _, scores = score_case(method, case, self.config, class_names=self.dataset.class_names, device=device)
+            rows += [{"iteration": iteration, "split": self.split, **row} for row in scores]
+        dice = [row["dice"] for row in rows if not math.isnan(row["dice"])]
+        return rows, sum(dice) / len(dice) if dice else 0.0

@@ -1,0 +1,51 @@
+"""How figures look: colours that colour-blind readers can tell apart, one frame, and a text for those who see none."""
+
+from __future__ import annotations
+
+import os
+
+import plotly.graph_objects as go
+import plotly.io as pio
+
+# Okabe & Ito (2008), Color universal design.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+REFERENCE, PREDICTION = SKY, ORANGE
+CLASS_COLOURS = (SKY, ORANGE, PURPLE, YELLOW, GREEN, VERMILLION)
+GREY = "#8A8A8A"
+
+
+def use() -> None:
+    """Show figures as plotly data, which JupyterLab and VS Code draw; PLOTLY_RENDERER in the environment goes first."""
+    if "PLOTLY_RENDERER" not in os.environ:
+        pio.renderers.default = "plotly_mimetype"
+
+
+def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int = 860) -> go.Figure:
+    """Give a figure its frame, its title and its description in words, kept in `layout.meta["alt"]`.
+
+    height, width: pixels. Returns the same figure.
+    """
+    figure.update_layout(
+        template="plotly_white",
+        title={"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 17}, "y": 0.98, "yanchor": "top"},
+        font={"size": 13},
+        height=height,
+        width=width,
+        meta={"alt": alt},
+    )
+    return figure
+
+
+def alt_text(figure: go.Figure) -> str:
+    """The description in words that `finish` kept."""
+    return (figure.layout.meta or {}).get("alt", "")
