@@ -40,9 +40,12 @@ def reproducible(deterministic: bool) -> Iterator[None]:
     """Keep the caller's random state, and use deterministic algorithms while the block runs if asked to."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     before = torch.are_deterministic_algorithms_enabled()
+    changes = deterministic and not before  # the call alone imports the compiler, seconds on a small machine
     with torch.random.fork_rng(devices):
-        torch.use_deterministic_algorithms(deterministic or before)
+        if changes:
+            torch.use_deterministic_algorithms(True)
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            if changes:
+                torch.use_deterministic_algorithms(False)

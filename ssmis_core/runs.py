@@ -12,6 +12,7 @@ predictions/         one <case>.nii.gz a test case
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -151,6 +152,18 @@ class Run:
 
         path = self.path / "checkpoint.pt"
         return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+
+
+def default_run_dir(config: Configuration, *, root: str | os.PathLike[str] = "runs", name: str | None = None) -> Path:
+    """Where a run goes when nobody says: <root>/<name>-<data set>-<labels>-<preset>-seed<seed>-<hash>.
+
+    name: the method's by default. The hash is over the whole configuration, so another setting is another folder and
+    the same settings find their run again.
+    """
+    text = json.dumps(config.as_dict(), sort_keys=True, default=str)
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    parts = (name or config.method, config.dataset, config.labeled, config.preset, f"seed{config.seed}", digest)
+    return Path(root) / "-".join(map(str, parts))
 
 
 def environment() -> dict[str, Any]:

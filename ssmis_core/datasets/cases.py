@@ -102,6 +102,8 @@ def check_case(case: Case, *, num_classes: int, dims: int, channels: int, source
     if image.ndim != dims + 1 or image.shape[0] != channels:
         expected = f"{channels} channel(s) and {dims} spatial axes"
         raise UserError(f"{source}: image has shape {tuple(image.shape)}, expected {expected}")
+    if image.size == 0:
+        raise UserError(f"{source}: image is empty (shape {tuple(image.shape[1:])}), expected voxels")
     if label is not None and label.shape != image.shape[1:]:
         raise UserError(f"{source}: image {tuple(image.shape[1:])} and label {tuple(label.shape)} differ in shape")
     if not np.isfinite(image).all():

@@ -62,8 +62,7 @@ def fetch(
     only: names or patterns (* and ?); a file is fetched when a folder of its path, or its own name, matches one.
     Files already there with the right SHA-256 cost no request. A transfer that broke, in this call or an earlier one,
     continues from its `.part` file where the server supports it. Wrong bytes are fetched once more, then reported.
-    Raises UserError in one line: an unknown name, wrong bytes (file, found, expected), an answer such as 404,
-    a connection that keeps breaking, a full disk. What goes wrong with one file does not keep the others from coming.
+    Raises UserError: an unknown name, wrong bytes, a 404 (the others still come), no connection, no room.
     """
     started = time.monotonic()
     if not isinstance(workers, int) or workers < 1:

@@ -81,7 +81,9 @@ class Knobs:
     fat: Range = (0.15, 1.0)
     fat_contrast: float = 0.25  # the least difference between fat and the atrium's blood, as a fraction of the blood
     lung: Range = (0.04, 0.16)
-    texture: Range = (0.02, 0.10)
+    texture: Range = (0.02, 0.06)  # of every tissue, fine
+    swirl: Range = (0.10, 0.25)  # of blood in the other chambers and vessels: trabeculae and fast, turbulent flow
+    grain: Range = (0.035, 0.060)  # size of the swirls
     bias: Range = (0.05, 0.40)  # log amplitude
     blur: Range = (0.45, 0.90)  # voxels, standard deviation of the point spread function
     noise: Range = (0.02, 0.08)

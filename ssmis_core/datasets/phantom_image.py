@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ssmis_core.datasets.phantom_anatomy import LEFT_ATRIUM, Part, chest, heart
-from ssmis_core.datasets.phantom_shapes import Draws, Shape, rotation
+from ssmis_core.datasets.phantom_shapes import TINY, Draws, Shape, rotation
 
 if TYPE_CHECKING:
     from ssmis_core.datasets.phantom import Knobs
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HALF_VIEW = (1.0, 1.0, 0.75)  # canonical half-widths of the field of view
 LEVELS = 4095  # 12-bit, as scanners store
 FAR = 9.0
-BLOODY = ("left atrium", "left ventricle", "right atrium", "right ventricle", "aorta", "pulmonary artery", "vena cava")
+OTHER_BLOOD = ("left ventricle", "right atrium", "right ventricle", "aorta", "pulmonary artery", "vena cava")
 
 Window = tuple[slice, ...]
 
@@ -61,13 +61,16 @@ def paint(draw: Draws, size: tuple[int, ...], num_classes: int, knobs: Knobs) ->
     voxel = float(np.mean([2 * half / n for half, n in zip(HALF_VIEW, size, strict=False)]))
     levels, still, beating = _tissues(draw, knobs), *_frames(draw, size, knobs)
     image, label = np.zeros(size), np.zeros(size, dtype=np.uint8)
+    swirl = _swirl(draw, size, knobs)
     parts = [(still, part) for part in chest(draw, dims, knobs)] + [(beating, part) for part in heart(draw, dims, knobs)]
     for frame, part in parts:
         window, distance = frame.distance(part, voxel)
         inside, classes = image[window], label[window]  # views: writing to them paints
         if part.label == LEFT_ATRIUM:
             _paint_wall(draw, inside, classes, distance, levels["myocardium"], knobs)
-        level = _muscle(draw, levels, size)[window] if part.tissue == "muscle" else levels[part.tissue]
+        level = levels[part.tissue] * (swirl[window] if part.tissue in OTHER_BLOOD else 1.0)
+        if part.tissue == "muscle":
+            level = _muscle(draw, levels, size)[window]
         inside += np.clip(0.5 - distance / voxel, 0.0, 1.0) * (level - inside)
         classes[distance < 0.0] = part.label if part.label < num_classes else 0
     for value in range(1, num_classes):
@@ -78,7 +81,7 @@ def paint(draw: Draws, size: tuple[int, ...], num_classes: int, knobs: Knobs) ->
 def scan(draw: Draws, image: np.ndarray, knobs: Knobs) -> np.ndarray:
     """Texture, blur, bias field and Rician noise (Gudbjartsson and Patz, MRM 1995); int64 from 0 to 4095."""
     texture = ndimage.gaussian_filter(draw.array(image.shape), 1.5, truncate=2.5)
-    texture *= draw.uniform(knobs.texture) / (texture.std() + 1e-12)
+    texture *= draw.uniform(knobs.texture) / (texture.std() + TINY)
     image = ndimage.gaussian_filter(image * (1.0 + texture), draw.uniform(knobs.blur), truncate=3.0)
     image *= np.exp(draw.uniform(knobs.bias) * smooth_field(draw, image.shape, cells=2))
     real, imaginary = draw.normal_pair(image.shape)
@@ -123,7 +126,7 @@ def _tissues(draw: Draws, knobs: Knobs) -> dict[str, float]:
     muscle = blood * draw.uniform(knobs.muscle_of_blood)
     if draw.chance(knobs.dark_blood):
         blood, muscle = muscle, blood
-    levels = {name: blood * (1.0 + draw.uniform(knobs.blood_contrast)) for name in BLOODY}
+    levels = {name: blood * (1.0 + draw.uniform(knobs.blood_contrast)) for name in OTHER_BLOOD}
     levels["left atrium"] = blood
     levels["muscle"], levels["myocardium"] = muscle * draw.uniform((0.8, 1.1)), muscle
     levels["fat"], levels["skin fat"] = _fat(draw, blood, knobs), draw.uniform(knobs.fat)
@@ -145,6 +148,14 @@ def _muscle(draw: Draws, levels: dict[str, float], size: tuple[int, ...]) -> np.
     """Muscle of the chest, streaked with fat."""
     streaks = np.clip(0.5 + 1.5 * (smooth_field(draw, size, cells=8) - 0.5), 0.0, 1.0)
     return levels["muscle"] + streaks * (levels["fat"] - levels["muscle"])
+
+
+def _swirl(draw: Draws, size: tuple[int, ...], knobs: Knobs) -> np.ndarray:
+    """A factor round 1 for moving blood; the left atrium's is slow and even."""
+    grain = draw.uniform(knobs.grain)
+    sigma = [grain * n / (2 * half) for half, n in zip(HALF_VIEW, size, strict=False)]
+    field = ndimage.gaussian_filter(draw.array(size), sigma, truncate=2.5)
+    return 1.0 + field * (draw.uniform(knobs.swirl) / (field.std() + TINY))
 
 
 def _paint_wall(

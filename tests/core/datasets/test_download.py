@@ -38,6 +38,7 @@ class Site:
         self.requests: list[tuple[str, str | None, int]] = []
         self.encodings: list[str | None] = []
         self.ranges = True
+        self.lengths = True  # whether answers say how long they are
         self.before: Callable[[str, int], tuple[int, dict[str, str]] | None] = lambda path, count: None
         self.body: Callable[[str, int, bytes], bytes] = lambda path, count, body: body
         self.cut_after: Callable[[str, int], int | None] = lambda path, count: None
@@ -84,7 +85,10 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 self.send_header(key, value)
             if status == 206:
                 self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
-            self.send_header("Content-Length", str(len(body)))
+            if site.lengths:
+                self.send_header("Content-Length", str(len(body)))
+            else:
+                self.close_connection = True  # the end of the connection is the end of the file
             self.end_headers()
             cut = site.cut_after(path, count)
             self.wfile.write(body if cut is None else body[:cut])
@@ -268,6 +272,14 @@ def test_without_range_support_a_cut_file_starts_over(site: Site, data: Path) ->
     assert [status for _, _, status in site.requests] == [200, 200, 200]
 
 
+def test_a_cut_is_noticed_when_the_server_does_not_say_how_long_the_file_is(site: Site, data: Path) -> None:
+    _publish(site, data)
+    site.lengths = False
+    site.cut_after = lambda path, count: 60_000 if count < 3 else None
+    assert _fetch().bytes_received == SIZE
+    _assert_whole(site, data / "la")
+
+
 def test_a_server_that_always_cuts_is_given_up_in_one_line_and_the_part_is_kept(site: Site, data: Path) -> None:
     (path,) = _publish(site, data)
     site.ranges = False
@@ -342,6 +354,7 @@ def test_a_server_that_continues_elsewhere_than_asked_does_not_spoil_the_file(si
     site.before = lambda path, count: (206, {"Content-Range": f"bytes 5-9/{SIZE}"}) if count == 0 else None
     _fetch()
     _assert_whole(site, data / "la")
+    assert [asked for _, asked, _ in site.requests] == ["bytes=1000-", None], "the second time from the start"
 
 
 # --- wrong content --------------------------------------------------------------------------------------------------
@@ -378,6 +391,7 @@ def test_a_stale_part_that_is_no_beginning_of_the_file_is_thrown_away(site: Site
         part.parent.mkdir(parents=True)
         part.write_bytes(stale)
     _fetch()
+    assert [request for request in site.requests if request[0] == paths[2]] == [(paths[2], None, 200)]
     _assert_whole(site, data / "la")
 
 
@@ -448,6 +462,7 @@ def test_a_killed_or_interrupted_fetch_continues_where_it_was(
         child.kill()
     assert child.returncode != 0 and (how == signal.SIGKILL or b"KeyboardInterrupt" in messages)
     assert not (data / "la" / path).exists() and 0 < part.stat().st_size < SIZE
+    assert site.count(path) <= transfer.TRIES, "the interrupt ended the tries"
     kept = part.stat().st_size
     site.before = lambda path, count: None
     report = _fetch()

@@ -1,0 +1,264 @@
+"""`ssmis methods`, `train`, `evaluate` and `predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ssmis_core.cli_options import Counter, DataOptions, DataRoot, Device, LargestComponent, RunPath
+from ssmis_core.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from ssmis_core.configuration import Configuration
+    from ssmis_core.runs import Run
+
+Method = Annotated[str, typer.Argument(metavar="METHOD", help="Name of the method; see `ssmis methods`.")]
+DatasetOption = Annotated[str, typer.Option(metavar="NAME", help="Name of the data set; see `ssmis data list`.")]
+Labeled = Annotated[int, typer.Option(metavar="N", help="How many training cases keep their labels: the first N.")]
+RunDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Run folder (default: runs/DATASET/METHOD-VARIANT-LABELED-PRESET-seedSEED)."),
+]
+Preset = Annotated[
+    str, typer.Option(metavar="NAME", help="quick: minutes on a laptop's CPU; full: the paper's budget and sizes.")
+]
+Variant = Annotated[
+    str, typer.Option(metavar="NAME", help="paper: as the text has it; released: as the authors' code has it.")
+]
+Iterations = Annotated[int | None, typer.Option(metavar="N", help="Length of the training (default: the preset's).")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Every random draw follows from it.")]
+MaxSeconds = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Stop after so long; the same command goes on from there.")
+]
+Protocol = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Which weights count: last, best-on-validation, or best-on-test as in papers."),
+]
+ValidateEvery = Annotated[int, typer.Option(metavar="N", help="Iterations from one validation to the next; 0: none.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Option of the method (beta=0.5) or setting of the run (patch=64,64,32); may be given again.",
+    ),
+]
+Evaluate = Annotated[bool, typer.Option("--evaluate/--no-evaluate", help="Score the test list at the end.")]
+Empty = Annotated[
+    str, typer.Option(metavar="nan|zero", help="Distances of a missed object: none (nan), or 0 as in the papers' code.")
+]
+Split = Annotated[str, typer.Option(metavar="NAME", help="List of cases: test, validation or train.")]
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A .nii.gz, .nii or .h5 file.")]
+Output = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A .nii.gz file (default: IMAGE-labels.nii.gz in this folder).")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it is there already.")]
+
+
+def methods(
+    options: Annotated[str | None, typer.Option(metavar="NAME", help="Show the options of one method.")] = None,
+) -> None:
+    """List the methods, or the options of one with their defaults.
+
+    \b
+    Examples:
+      ssmis methods
+      ssmis methods --options ugmcl
+    """
+    from ssmis_core import cli_tables
+    from ssmis_core.methods import METHODS, method_class
+
+    if options is not None:
+        print(cli_tables.options(method_class(options)))
+        return
+    rows: list[tuple[object, ...]] = [("name", "title", "year", "variants", "paper")]
+    for name in METHODS:
+        cls = method_class(name)
+        rows.append((name, cls.card.title, cls.card.year, ", ".join(cls.VARIANTS), cls.card.paper))
+    print(cli_tables.table(rows, left=5))
+    print("\nThe options of one and their defaults: ssmis methods --options NAME")
+
+
+def train(
+    method: Method,
+    dataset: DatasetOption = "phantom",
+    labeled: Labeled = 16,
+    run_dir: RunDir = None,
+    data_root: DataRoot = None,
+    data_option: DataOptions = None,
+    preset: Preset = "quick",
+    variant: Variant = "paper",
+    iterations: Iterations = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    max_seconds: MaxSeconds = None,
+    protocol: Protocol = "last",
+    validate_every: ValidateEvery = 0,
+    set_: Settings = None,
+    evaluate: Evaluate = True,
+) -> None:
+    """Train a method, score the test list and print the table.
+
+    Ctrl-C stops it with everything saved; the same command goes on from there, to the same result.
+
+    \b
+    Examples:
+      ssmis train ugmcl --labeled 16
+      ssmis train ugmcl --dataset la --labeled 16 --preset full --variant released --set beta=0.5
+      ssmis train mean_teacher --data-option dims=2 --protocol best-on-validation --validate-every 100
+    """
+    from ssmis_core.cli_values import data_options, run_settings
+    from ssmis_core.configuration import configure
+
+    if max_seconds is not None and not max_seconds > 0:
+        raise UserError(f"--max-seconds {max_seconds:g}: expected a number above 0")
+    data: dict[str, Any] = {"dataset": dataset, "dataset_options": data_options(data_option), "data_root": data_root}
+    named: dict[str, Any] = {
+        "labeled": labeled,
+        "preset": preset,
+        "variant": variant,
+        "iterations": iterations,
+        "seed": seed,
+    }
+    choice: dict[str, Any] = {"protocol": protocol, "validate_every": validate_every}
+    config = configure(method, **data, **named, **choice, **run_settings(method, set_))
+    folder = run_dir or Path("runs", dataset, f"{method}-{variant}-{labeled}-{preset}-seed{seed}")
+    _train(config, folder, data_root=data_root, device=device, max_seconds=max_seconds, evaluate=evaluate)
+
+
+def evaluate(
+    run: RunPath,
+    split: Split = "test",
+    empty: Empty = "nan",
+    largest_component: LargestComponent = False,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+) -> None:
+    """Score a run on whole scans.
+
+    Prints the table, and writes cases.csv, summary.json and predictions/ to the run folder.
+
+    \b
+    Examples:
+      ssmis evaluate runs/la/ugmcl-paper-16-full-seed0
+      ssmis evaluate runs/la/ugmcl-paper-16-full-seed0 --empty zero --largest-component
+    """
+    opened = _open_run(run)
+    _evaluate(opened, split=split, empty=empty, largest_component=largest_component, data_root=data_root, device=device)
+
+
+def predict(
+    run: RunPath,
+    image: Image,
+    output: Output = None,
+    largest_component: LargestComponent = False,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Label one image with a trained run.
+
+    Writes NIfTI with the image's own voxel-to-world matrix. A NIfTI image is z-scored first (mean 0, standard
+    deviation 1), as the training data were. The dataset `image` of an .h5 file, such as mri_norm2.h5 of LA, is taken
+    as it is. Nothing is turned or resampled: give it images with the axes and the voxel size of the training data.
+
+    \b
+    Example:
+      ssmis predict runs/la/ugmcl-paper-16-full-seed0 scan.nii.gz --output scan-atrium.nii.gz
+    """
+    from ssmis_core.prediction import predict_file
+
+    opened = _open_run(run)
+    done = predict_file(
+        opened, image, output=output, device=device, largest_component=largest_component, overwrite=overwrite
+    )
+    print(f"{image}: {done.note}")
+    names = _class_names(opened, len(done.voxels))
+    for number, name in enumerate(names):
+        volume = f", {done.millilitres[number]:.1f} ml" if done.millilitres else ""
+        print(f"label {number + 1} ({name}): {done.voxels[number]} voxels{volume}")
+    print(f"labels: {done.path}")
+
+
+def _train(
+    config: Configuration,
+    folder: Path,
+    *,
+    data_root: Path | None,
+    device: str,
+    max_seconds: float | None,
+    evaluate: bool,
+) -> None:
+    """Train and, when it came to its end, evaluate."""
+    _check_ahead(config, data_root, evaluate=evaluate)
+    from ssmis_core.training import train as train_method
+
+    run = train_method(config, run_dir=folder, data_root=data_root, device=device, max_seconds=max_seconds)
+    if run.status != "finished":
+        done = run.info["iterations_done"]
+        print(f"{run.status} at iteration {done} of {config.iterations}; everything is saved in {run.path}")
+        print("The same command goes on from there.")
+        if run.status == "interrupted":
+            raise typer.Exit(130)
+    elif evaluate:
+        _evaluate(run, split="test", empty="nan", largest_component=False, data_root=data_root, device=device)
+    else:
+        print(f"run folder: {run.path} (not evaluated: ssmis evaluate {run.path})")
+
+
+def _check_ahead(config: Configuration, data_root: Path | None, *, evaluate: bool) -> None:
+    """Find now what would stop the evaluation after hours of training: windows that leave gaps, bad test files."""
+    from ssmis_core.datasets import DATASETS, open_dataset
+    from ssmis_core.inference import window_starts
+
+    for size, step in zip(config.patch, config.stride, strict=True):
+        window_starts(size, size, step)
+    if DATASETS[config.dataset].needs_files and (evaluate or config.protocol == "best-on-test"):
+        dataset = open_dataset(config.dataset, data_root, **config.dataset_options)
+        for case_id in dataset.test:
+            dataset.load(case_id)
+
+
+def _evaluate(
+    run: Run, *, split: str, empty: str, largest_component: bool, data_root: Path | None, device: str
+) -> None:
+    """Evaluate, with progress on stderr and the table on stdout."""
+    from ssmis_core import cli_tables
+    from ssmis_core.evaluation import evaluate_run
+    from ssmis_core.metrics import EMPTY_POLICIES
+
+    if empty not in EMPTY_POLICIES:
+        raise unknown("empty policy", empty, EMPTY_POLICIES)
+    choices: dict[str, Any] = {"split": split, "empty": empty, "largest_component": largest_component}
+    summary = evaluate_run(run, data_root=data_root, device=device, report=Counter("evaluated"), **choices)
+    print(cli_tables.results(summary))
+    print(cli_tables.conventions(summary, iterations=run.config.iterations))
+    print(f"run folder: {run.path}")
+
+
+def _open_run(path: Path) -> Run:
+    """A run folder with weights, its run.json checked."""
+    from ssmis_core.runs import Run
+
+    run = Run(path)
+    try:
+        _, shape = run.config, run.info.get("shape")
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{path / 'run.json'}: cannot be read ({reason}), expected a configuration as training writes it"
+        ) from error
+    if not shape or not (path / "weights.safetensors").is_file():
+        raise UserError(f"{path}: no weights yet (status: {run.info.get('status')}); train it first")
+    return run
+
+
+def _class_names(run: Run, count: int) -> list[str]:
+    """Names of the classes besides background; numbers where the data set's files, which know them, are not here."""
+    try:
+        return list(run.dataset().class_names)[1:]
+    except UserError:
+        return [f"class {number}" for number in range(1, count + 1)]

@@ -1,0 +1,106 @@
+"""Plain-text tables for the command line; ASCII only, so that they survive any terminal and any log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+COLUMNS = (
+    ("dice", "Dice %", 100.0),
+    ("jaccard", "Jaccard %", 100.0),
+    ("hd95", "95HD", 1.0),
+    ("asd", "ASD", 1.0),
+    ("hd95_mm", "95HD mm", 1.0),
+    ("asd_mm", "ASD mm", 1.0),
+)
+PROTOCOLS = {
+    "last": "the last iteration",
+    "best-on-validation": "best on validation cases, whose labels count as extra labels",
+    "best-on-test": "best on the TEST list, as many papers do; too good to be compared with anything else",
+}
+EMPTY = {
+    "nan": "a missed object has Dice 0 and no distance",
+    "zero": "a missed object scores 0 everywhere, distances too, as in the papers' code",
+}
+
+
+def table(rows: Sequence[Sequence[object]], *, left: int = 1) -> str:
+    """Rows (the first is the head) as aligned text: the first `left` columns to the left, numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = []
+    for row in cells:
+        padded = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def results(summary: Mapping[str, Any]) -> str:
+    """The table of an evaluation: one line a class, mean and (standard deviation) over cases, and what was missed."""
+    classes: Mapping[str, Any] = summary["classes"]
+    shown = [column for column in COLUMNS if any(column[0] in scores for scores in classes.values())]
+    rows: list[list[str]] = [["class", *(title for _, title, _ in shown), "missed", "false alarms"]]
+    for name, scores in classes.items():
+        cells = [_cell(scores.get(metric), scale) for metric, _, scale in shown]
+        rows.append([name, *cells, str(scores["missed"]), str(scores["false_alarms"])])
+    if len(classes) > 1:
+        means = [_number(summary["mean"].get(metric), scale) for metric, _, scale in shown]
+        rows.append(["mean of classes", *means, str(summary["missed"]), str(summary["false_alarms"])])
+    return table(rows)
+
+
+def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
+    """The lines below a table of results that say what its numbers are."""
+    said: Mapping[str, Any] = summary["conventions"]
+    weights = PROTOCOLS.get(said["checkpoint_protocol"], said["checkpoint_protocol"])
+    if said["status"] != "finished":
+        weights += f" (training {said['status']} at iteration {said['iteration']} of {iterations})"
+    component = "the largest component of each class" if said["largest_component"] else "nothing removed"
+    return "\n".join(
+        (
+            f"{summary['cases']} {said['split']} cases, mean (standard deviation); weights: {weights}.",
+            f"95HD: {said['hd95']}; ASD: {said['asd']}; both in voxels, or in mm where it says so.",
+            f"Empty predictions: {EMPTY.get(said['empty'], said['empty'])}. Post-processing: {component}.",
+        )
+    )
+
+
+def options(cls: Any) -> str:
+    """The options of a method class: name, type, and the default of each variant; then what they mean."""
+    variants: Mapping[str, Mapping[str, Any]] = cls.VARIANTS
+    rows: list[list[str]] = [["option", "type", *variants]]
+    for field in fields(cls.Options):
+        default = "" if field.default is MISSING else field.default
+        defaults = [_plain(variant.get(field.name, default)) for variant in variants.values()]
+        rows.append([field.name, str(field.type), *defaults])
+    meanings = [
+        " ".join(base.__doc__.split())
+        for base in reversed(cls.Options.__mro__)
+        # a dataclass without a docstring is given its signature for one
+        if base is not object and base.__doc__ and not base.__doc__.startswith(f"{base.__name__}(")
+    ]
+    return "\n\n".join((table(rows, left=2 + len(variants)), *meanings))
+
+
+def _cell(statistics: Mapping[str, Any] | None, scale: float) -> str:
+    if statistics is None or statistics["mean"] is None:
+        return "-"
+    mean = _number(statistics["mean"], scale)
+    return mean if statistics["std"] is None else f"{mean} ({_number(statistics['std'], scale)})"
+
+
+def _number(value: float | None, scale: float) -> str:
+    return "-" if value is None else f"{value * scale:.2f}"
+
+
+def _plain(value: Any) -> str:
+    """A value as `--set` takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value)

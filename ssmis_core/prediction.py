@@ -1,0 +1,194 @@
+"""Label one image file with a trained run: NIfTI or h5 in, NIfTI labels on the same grid out."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssmis_core.datasets.cases import Case, check_case
+from ssmis_core.errors import UserError
+
+if TYPE_CHECKING:
+    from ssmis_core.runs import Run
+
+NIFTI = (".nii", ".nii.gz")
+HDF5 = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image as the network is to see it, and where it lies.
+
+    image: float32 [channels, *spatial]; affine: 4x4 voxel-to-world (mm), or the identity when the voxel size is not
+    known; note: what was done or assumed, in a line.
+    """
+
+    image: np.ndarray
+    affine: np.ndarray
+    size_known: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What `predict_file` wrote. voxels: count of each class but the background; millilitres: their volumes (3D)."""
+
+    path: Path
+    shape: tuple[int, ...]
+    voxels: tuple[int, ...]
+    millilitres: tuple[float, ...] | None
+    note: str
+
+
+def predict_file(
+    run: Run,
+    image: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    largest_component: bool = False,
+    overwrite: bool = False,
+) -> Prediction:
+    """Predict the labels of an image file and write them as NIfTI with the image's voxel-to-world matrix.
+
+    image: .nii or .nii.gz, which is z-scored here (mean 0, standard deviation 1 over all voxels, as the data sets of
+    this project are); or an .h5 file with a dataset `image`, taken as it is: the public LA files are z-scored already.
+    Axes and voxel size are the file's own: nothing is turned or resampled to the grid of the training data.
+    output: a .nii.gz file (default: in the current folder, named after the image); not replaced without overwrite.
+    Raises UserError for a file that cannot be read, has another number of axes or channels than the training data,
+    has NaN or is constant, and for an output that cannot be.
+    """
+    source = Path(image).expanduser()
+    target = _target(source, output, overwrite=overwrite)
+    shape = run.info.get("shape")
+    if not shape:
+        raise UserError(f"{run.path}: no weights yet (status: {run.status}); train it first")
+    file = read_image(source, dims=shape["dims"], channels=shape["channels"], dataset=run.config.dataset)
+
+    from ssmis_core.devices import choose_device
+    from ssmis_core.evaluation import predict_labels, save_nifti
+
+    where = choose_device(device)
+    method = run.method(where)
+    labels = predict_labels(method, file.image, run.config, device=where, largest_component=largest_component)
+    save_nifti(target, labels, file.affine)
+    voxels = tuple(int(count) for count in np.bincount(labels.ravel(), minlength=shape["num_classes"])[1:])
+    millilitre = abs(float(np.linalg.det(file.affine[:3, :3]))) / 1000.0
+    volumes = tuple(count * millilitre for count in voxels) if labels.ndim == 3 and file.size_known else None
+    return Prediction(target, labels.shape, voxels, volumes, file.note)
+
+
+def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFile:
+    """An image file as a network of `dims` axes and `channels` channels takes it; see `predict_file`."""
+    name = path.name.lower()
+    if not name.endswith((*NIFTI, *HDF5)):
+        raise UserError(f"{path}: expected an image file that ends in {', '.join((*NIFTI, *HDF5))}")
+    if not path.is_file():
+        raise UserError(f"{path}: no such image file")
+    raw, affine = _read_nifti(path) if name.endswith(NIFTI) else _read_hdf5(path)
+    if raw.dtype.kind not in "biuf":
+        raise UserError(f"{path}: image has voxels of type {raw.dtype}, expected numbers")
+    with np.errstate(over="ignore"):  # a value too large for float32 becomes infinite, which is reported below
+        image = np.ascontiguousarray(_channels_first(raw, dims, channels, path), dtype=np.float32)
+    case = Case(path.stem, image, None, np.eye(4), None, "")
+    check_case(case, num_classes=2, dims=dims, channels=channels, source=str(path))
+    if affine is not None:
+        return ImageFile(z_score(image), affine, True, "z-scored: mean 0, standard deviation 1 over all voxels")
+    as_it_is = "the image was taken as it is, expected to be z-scored already"
+    if dataset == "la":
+        from ssmis_core.datasets.la import SPACING_MM
+
+        return ImageFile(image, np.diag([SPACING_MM] * 3 + [1.0]), True, as_it_is)
+    return ImageFile(image, np.eye(4), False, f"{as_it_is}; it has no voxel size, the labels are written with 1 mm")
+
+
+def z_score(image: np.ndarray) -> np.ndarray:
+    """(x - mean) / standard deviation over the voxels of each channel; float32 [channels, *spatial] to the same."""
+    axes = tuple(range(1, image.ndim))
+    wide = image.astype(np.float64)
+    return ((wide - wide.mean(axes, keepdims=True)) / wide.std(axes, keepdims=True)).astype(np.float32)
+
+
+def _target(source: Path, output: str | os.PathLike[str] | None, *, overwrite: bool) -> Path:
+    """Where the labels go, checked before any work is done."""
+    target = Path(f"{_case_name(source)}-labels.nii.gz") if output is None else Path(output).expanduser()
+    if not target.name.endswith(".nii.gz"):
+        raise UserError(f"output {target}: expected a file that ends in .nii.gz")
+    if target.resolve() == source.resolve():
+        raise UserError(f"output {target}: is the image itself, expected another file")
+    if target.exists() and not overwrite:
+        raise UserError(f"output {target}: is there already; name another file, or allow it to be overwritten")
+    return target
+
+
+def _case_name(source: Path) -> str:
+    """The file's name without its ending; the LA files are all called alike, in a folder a case."""
+    name = source.name
+    for ending in (".nii.gz", *NIFTI, *HDF5):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+            break
+    return source.resolve().parent.name if name == "mri_norm2" else name
+
+
+def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        import nibabel
+    except ImportError as error:
+        raise UserError(f"{path}: reading NIfTI needs nibabel; install it with `pip install nibabel`") from error
+    try:
+        image: Any = nibabel.load(path)
+        raw = np.asanyarray(image.dataobj)
+    except PermissionError as error:
+        raise UserError(f"{path}: may not be read (permission denied)") from error
+    # damage shows as any of these, by the place where the file was cut or changed
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+    ) as error:
+        raise UserError(f"{path}: not a whole NIfTI file ({' '.join(str(error).split())})") from error
+    if image.affine is None or not np.isfinite(image.affine).all():
+        raise UserError(f"{path}: has no usable voxel-to-world matrix, expected 4x4 finite numbers")
+    return raw, np.asarray(image.affine, dtype=np.float64)
+
+
+def _read_hdf5(path: Path) -> tuple[np.ndarray, None]:
+    """The dataset `image`; the file says nothing of where it lies."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if not isinstance(file.get("image"), h5py.Dataset):
+                found = ", ".join(repr(name) for name in sorted(file)) or "nothing"
+                raise UserError(f"{path}: no dataset 'image' (found {found}), expected one")
+            raw = file["image"][()]
+    except PermissionError as error:
+        raise UserError(f"{path}: may not be read (permission denied)") from error
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UserError(f"{path}: not a whole HDF5 file ({' '.join(str(error).split())})") from error
+    return np.asarray(raw), None
+
+
+def _channels_first(raw: np.ndarray, dims: int, channels: int, path: Path) -> np.ndarray:
+    """[*spatial] or [*spatial, channels] to [channels, *spatial]; axes of one voxel too many are dropped."""
+    wanted = dims if channels == 1 else dims + 1
+    image = raw
+    while image.ndim > wanted and image.shape[-1] == 1:
+        image = image[..., 0]
+    if dims == 2 and image.ndim == wanted + 1 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != wanted or (channels > 1 and image.shape[-1] != channels):
+        more = f" and {channels} channels on the last" if channels > 1 else ""
+        raise UserError(
+            f"{path}: image has shape {raw.shape}, expected {dims} spatial axes{more}, as the run's data set has"
+        )
+    return image[None] if channels == 1 else np.moveaxis(image, -1, 0)

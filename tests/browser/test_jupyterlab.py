@@ -1,0 +1,181 @@
+"""What a reader of notebooks/02_ugmcl.ipynb does in JupyterLab: run it all, move a slider, stop a training, come back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+LONG = 5000  # iterations that no test waits for
+SMALL = {"dataset_options": {"size": 32}, "preset": "quick"}
+RUN_SECONDS = 240  # for all cells of a small run, on a busy machine
+TALLEST = 16_000  # pixels that Chromium puts in one picture
+
+# Width and height of the largest drawing in a cell's plotly figure, its traces, and the text of its title.
+MEASURE = """figure => {
+  const drawings = [...figure.querySelectorAll('svg.main-svg, canvas')].map(d => d.getBoundingClientRect());
+  const largest = drawings.reduce((a, b) => a.width * a.height > b.width * b.height ? a : b, {width: 0, height: 0});
+  return {width: largest.width, height: largest.height, traces: (figure.data || []).length};
+}"""
+
+
+@pytest.fixture(scope="module")
+def notebook(repository: Path) -> Path:
+    return Path(os.environ.get("DEV_NB") or repository / "notebooks" / "02_ugmcl.ipynb")
+
+
+@pytest.fixture(scope="module")
+def executed(open_notebook: Callable[..., Any], notebook: Path, lab: Any, artifacts: Path) -> Iterator[Any]:
+    """The notebook after Run All Cells, with every cell done."""
+    opened = open_notebook(notebook, "run_all", run_dir=str(lab.root / "run_all"), iterations=6, **SMALL)
+    try:
+        opened.menu("Run", "Run All Cells")
+        opened.wait_for(lambda: opened.ran(opened.code()), RUN_SECONDS, "all cells to run")
+        opened.wait_idle()
+    finally:
+        opened.page.screenshot(path=artifacts / "02_ugmcl-after-run-all.png")
+    yield opened
+
+
+def figure_of(opened: Any, number: int) -> Any:
+    """The plotly figure of a cell, in view."""
+    figure = opened.cell(number).locator(".js-plotly-plot").first
+    figure.wait_for(state="attached")
+    figure.scroll_into_view_if_needed()
+    return figure
+
+
+def assert_figures_drawn(opened: Any) -> None:
+    """Every cell tagged figure-* shows a plotly figure with traces, at a size that can be read."""
+    figures = opened.tagged("figure-")
+    assert figures
+    for tag, number in figures.items():
+        figure = figure_of(opened, number)
+        figure.locator("svg.main-svg, canvas").first.wait_for(state="visible")
+        size = figure.evaluate(MEASURE)
+        assert size["width"] > 200 and size["height"] > 150 and size["traces"] > 0, f"{tag}: {size}"
+
+
+def settled(opened: Any, part: Any) -> bytes:
+    """A picture of a part of the page, once two in a row are the same."""
+    shots = [b"", part.screenshot()]
+
+    def still() -> bool:
+        shots.append(part.screenshot())
+        return shots[-1] == shots[-2]
+
+    opened.wait_for(still, 20, "the picture to settle")
+    return shots[-1]
+
+
+def drag_slider(opened: Any, figure: Any) -> None:
+    """Drag the first slider of a figure to its far end."""
+    rail, grip = figure.locator(".slider-rail-touch-rect").first, figure.locator(".slider-grip-rect").first
+    grip.scroll_into_view_if_needed()
+    box, at = rail.bounding_box(), grip.bounding_box()
+    y, start = at["y"] + at["height"] / 2, at["x"] + at["width"] / 2
+    left, right = box["x"] + 4, box["x"] + box["width"] - 4
+    opened.page.mouse.move(start, y)
+    opened.page.mouse.down()
+    opened.page.mouse.move(left if start - left > right - start else right, y, steps=6)
+    opened.page.mouse.up()
+
+
+def test_run_all_numbers_every_code_cell_and_shows_no_error(executed: Any) -> None:
+    numbers = [int(executed.prompt(n).strip("[]")) for n in executed.code()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert executed.errors() == []
+
+
+def test_every_figure_cell_shows_a_figure(executed: Any, artifacts: Path) -> None:
+    assert_figures_drawn(executed)
+    for tag, number in executed.tagged("figure-").items():
+        figure_of(executed, number).screenshot(path=artifacts / f"02_ugmcl-{tag}.png")
+
+
+def test_a_slider_in_a_figure_changes_the_picture_beside_it(executed: Any) -> None:
+    moved = 0
+    for tag, number in executed.tagged("figure-").items():
+        figure = figure_of(executed, number)
+        if figure.locator(".slider-grip-rect").count() == 0:
+            continue
+        # The drawing without the slider: its grip alone moving would not be enough.
+        drawing = figure.locator(".cartesianlayer, .gl-container").first
+        before = settled(executed, drawing)
+        drag_slider(executed, figure)
+        executed.wait_for(lambda: drawing.screenshot() != before, 10, f"{tag}: the slider to change the picture")
+        moved += 1
+    assert moved
+
+
+def test_the_whole_page_is_kept_as_a_picture(executed: Any, artifacts: Path) -> None:
+    page = executed.page
+    content = page.locator(".jp-WindowedPanel-outer, .jp-Notebook").first
+    height = content.evaluate("panel => panel.scrollHeight") + 100
+    page.set_viewport_size({"width": 1400, "height": min(height, TALLEST)})
+    try:
+        executed.wait_idle()
+        page.screenshot(path=artifacts / "02_ugmcl-page.png")
+    finally:
+        page.set_viewport_size({"width": 1400, "height": 1500})
+    assert (artifacts / "02_ugmcl-page.png").stat().st_size > 10_000
+
+
+def test_a_reload_of_the_saved_page_keeps_the_figures(executed: Any) -> None:
+    executed.menu("File", "Save Notebook")
+    executed.wait_for(executed.saved, 30, "the notebook to be saved with its outputs")
+    executed.load()
+    assert all(re.fullmatch(r"\[\d+\]", executed.prompt(n)) for n in executed.code())
+    assert_figures_drawn(executed)
+
+
+def holding(opened: Any, call: str) -> int:
+    """Place of the first code cell that makes a call."""
+    return next(n for n in opened.code() if call in opened.cells[n].source)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a table; none before it is there."""
+    if not path.is_file():
+        return []
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_interrupting_the_kernel_stops_training_and_leaves_a_run_to_look_at(
+    open_notebook: Callable[..., Any], notebook: Path, lab: Any, artifacts: Path
+) -> None:
+    run = lab.root / "interrupted"
+    opened = open_notebook(notebook, "interrupt", run_dir=str(run), iterations=LONG, **SMALL)
+    training, scoring = holding(opened, "train("), holding(opened, "evaluate_run(")
+    so_far = [n for n in opened.code() if n <= training]
+    try:
+        opened.select(training + 1)
+        opened.menu("Run", "Run All Above Selected Cell")
+        opened.wait_for(lambda: opened.fail_on_error() or rows(run / "history.csv"), 120, "rows in history.csv")
+        assert opened.prompt(training) == "[*]"
+        opened.menu("Kernel", "Interrupt Kernel")
+        opened.wait_for(lambda: opened.ran(so_far), 60, "the training cell to end")
+        opened.wait_idle()
+        assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+        assert (run / "weights.safetensors").stat().st_size > 0
+        assert 0 < int(rows(run / "history.csv")[-1]["iteration"]) < LONG
+        opened.menu("Run", "Run Selected Cell and All Below")
+        opened.wait_for(lambda: opened.fail_on_error() or rows(run / "cases.csv"), RUN_SECONDS, "cases.csv")
+        assert opened.errors() == []
+    finally:
+        opened.page.screenshot(path=artifacts / "02_ugmcl-interrupted.png")
+
+
+def test_the_page_asks_no_other_machine_and_complains_of_nothing(executed: Any) -> None:
+    assert len(executed.traffic.addresses) > 10
+    assert executed.traffic.outside() == []
+    assert executed.traffic.ours() == []

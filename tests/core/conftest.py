@@ -1,0 +1,102 @@
+"""Shared by the tests of the core: stored values, a data set of a few small cases, and trainings of seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Several processes with a thread a core each slow one another down many times over on tensors as small as these.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+TRAIN, TEST = 8, 2
+# What every tiny training has in common; a 32 x 32 patch leaves 2 x 2 voxels at the bottom of the networks.
+TINY: dict[str, Any] = {
+    "dataset": "phantom",
+    "dataset_options": {"dims": 2, "size": 32},
+    "labeled": 4,
+    "patch": 32,
+    "stride": 16,
+    "filters": 2,
+    "iterations": 6,
+    "log_every": 2,
+    "labeled_per_batch": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, np.ndarray]]:
+    """`golden("ramps")`: arrays that the published code gave for fixed inputs."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(GOLDEN / f"{name}.npz") as file:
+            return dict(file)
+
+    return load
+
+
+@pytest.fixture
+def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phantom with 8 training and 2 test cases."""
+    from ssmis_core.datasets import phantom
+
+    monkeypatch.setattr(phantom, "TRAIN", TRAIN)
+    monkeypatch.setattr(phantom, "TEST", TEST)
+
+
+@pytest.fixture
+def tiny(few_cases: None) -> Callable[..., Any]:
+    """`tiny("ugmcl", iterations=12)`: the configuration of a training of a second or two."""
+    from ssmis_core import configure
+
+    def make(method: str = "mean_teacher", **changes: Any) -> Any:
+        settings = {**TINY, **({} if method == "supervised" else {"unlabeled_per_batch": 2}), **changes}
+        return configure(method, **settings)
+
+    return make
+
+
+@pytest.fixture
+def quietly() -> Callable[..., Any]:
+    """`quietly(config, run_dir)`: train on the CPU without a word."""
+    from ssmis_core import train
+    from ssmis_core.progress import silent
+
+    def run(config: Any, run_dir: Path, **settings: Any) -> Any:
+        return train(config, run_dir=run_dir, **{"device": "cpu", "report": silent, **settings})
+
+    return run
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., Any]:
+    """`make_batch(dims=2, num_classes=4)`: a batch whose labels are boxes and whose images show them in noise."""
+    import torch
+
+    from ssmis_core.batches import Batch, Patches, Turn
+
+    def make(
+        *, dims: int = 2, num_classes: int = 2, labeled: int = 2, unlabeled: int = 2, size: int = 32, empty: bool = False
+    ) -> Batch:
+        generator = torch.Generator().manual_seed(0)
+        count = labeled + unlabeled
+        label = torch.zeros((count, *[size] * dims), dtype=torch.uint8)
+        for k in range(1, num_classes):
+            label[(slice(None), *[slice(k * size // 8, size - k * size // 8)] * dims)] = 0 if empty else k
+        image = label[:, None].float() + 0.5 * torch.randn((count, 1, *[size] * dims), generator=generator)
+
+        def patches(rows: slice, known: bool) -> Patches:
+            n = len(image[rows])
+            truth = label[rows, None] if known else None
+            corner = torch.zeros((n, 1, dims), dtype=torch.int64)
+            return Patches(image[rows, None], truth, corner, (Turn(),) * n, tuple(f"case-{i}" for i in range(n)))
+
+        streams = (patches(slice(labeled, count), False),) if unlabeled else ()
+        return Batch(patches(slice(labeled), True), streams)
+
+    return make

@@ -1,0 +1,106 @@
+"""Files are whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssmis_core.errors import UserError
+from ssmis_core.files import atomic, read_csv, write_atomic, write_csv, write_json
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    with atomic(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("half")
+        assert not (tmp_path / "new" / "a.txt").exists()
+        temporary.write_text("whole")
+    assert (tmp_path / "new" / "a.txt").read_text() == "whole"
+    assert names(tmp_path / "new") == ["a.txt"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert (tmp_path / "a.txt").read_text() == "old" and names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/0: file write failed"),
+        Exception("I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["disk", "quota", "torch", "safetensors"],
+)
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path, error: Exception) -> None:
+    (tmp_path / "a.txt").write_text("old")
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise error
+
+    with pytest.raises(UserError, match=r"a\.txt: cannot be written, no space left") as caught:
+        write_atomic(tmp_path / "a.txt", write)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "a.txt").read_text() == "old" and names(tmp_path) == ["a.txt"]
+
+
+def test_a_file_where_a_folder_should_be_is_a_user_error_that_names_the_path(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file")
+    with pytest.raises(UserError, match=r"folder.x\.json: cannot be written"):
+        write_json(tmp_path / "folder" / "x.json", {})
+
+
+def test_a_folder_that_may_not_be_written_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UserError, match=r"x\.json: cannot be written \(Permission denied\)"):
+        write_json(tmp_path / "x.json", {})
+    assert names(tmp_path) == []
+
+
+def test_json_is_strict(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"path": tmp_path, "number": 1.5, "none": None})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"path": str(tmp_path), "number": 1.5, "none": None}
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "x.json", {"number": math.nan})
+    assert json.loads((tmp_path / "x.json").read_text())["number"] == 1.5
+
+
+def test_csv_columns_come_in_the_order_of_their_first_row_and_gaps_are_nan(tmp_path: Path) -> None:
+    write_csv(tmp_path / "x.csv", [{"b": 1, "a": "x"}, {"b": math.nan, "c": True}])
+    assert (tmp_path / "x.csv").read_text() == "b,a,c\n1,x,\n,,True\n"
+    first, second = read_csv(tmp_path / "x.csv")
+    assert first["b"] == 1 and isinstance(first["b"], int) and first["a"] == "x" and math.isnan(first["c"])
+    assert math.isnan(second["b"]) and second["c"] is True
+
+
+cells = st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False), st.booleans(), st.just("left atrium, upper"))
+
+
+@given(rows=st.lists(st.fixed_dictionaries({"a": cells, "b": cells}), min_size=1, max_size=5))
+def test_csv_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
+    path = tmp_path_factory.getbasetemp() / "round.csv"
+    write_csv(path, rows)
+    back = read_csv(path)
+    assert [{key: repr(value) for key, value in row.items()} for row in back] == [
+        {key: repr(value) for key, value in row.items()} for row in rows
+    ]

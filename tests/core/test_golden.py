@@ -1,0 +1,165 @@
+"""Against the published code: what its functions gave for fixed inputs is what ours give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ssmis_core.batches import Batch, Patches, Turn
+from ssmis_core.draws import Clock, Draws
+from ssmis_core.errors import UserError
+from ssmis_core.geometry import signed_distance
+from ssmis_core.methods import create_method
+from ssmis_core.methods.base import Step
+from ssmis_core.networks import Output, UNet3D, VNet
+from ssmis_core.networks.published_keys import load_published, unet3d_key, vnet_key
+from ssmis_core.schedules import cosine_rampdown, linear_rampup, sigmoid_rampup
+from ssmis_core.uncertainty import certainty_threshold
+from ssmis_core.views import Views
+
+Load = Callable[[str], dict[str, np.ndarray]]
+FORWARD = {"rtol": 1e-4, "atol": 1e-5}
+VALUE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def weights(stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    return {key.removeprefix("w."): torch.from_numpy(value) for key, value in stored.items() if key.startswith("w.")}
+
+
+def same(actual: Tensor, stored: np.ndarray, **tolerance: float) -> None:
+    expected = torch.as_tensor(np.asarray(stored))
+    torch.testing.assert_close(actual.detach().to(expected.dtype), expected, **tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("sigmoid", lambda t: sigmoid_rampup(t, 40)),
+        ("linear", lambda t: linear_rampup(t, 40)),
+        ("cosine", lambda t: cosine_rampdown(t, 40)),
+    ],
+)
+def test_ramps_are_the_published_ones(golden: Load, name: str, ours: Callable[[int], float]) -> None:
+    stored = golden("ramps")[name]
+    np.testing.assert_allclose([ours(t) for t in range(len(stored))], stored, rtol=1e-12, atol=1e-15)
+
+
+def test_signed_distance_is_the_published_one_an_empty_mask_included(golden: Load) -> None:
+    stored = golden("signed_distance")
+    assert not stored["mask"][1].any()
+    same(signed_distance(stored["mask"]).double(), stored["sdf"], **VALUE)
+
+
+def test_vnet_with_published_weights_gives_the_published_answer(golden: Load) -> None:
+    stored = golden("ssnet_vnet_forward")
+    network = VNet(filters=2).eval()
+    load_published(network, weights(stored), vnet_key)
+    with torch.no_grad():
+        output = network(torch.from_numpy(stored["x"]))
+    same(output.logits, stored["logits"], **FORWARD)
+    same(output.features, stored["features"], **FORWARD)
+
+
+def test_two_headed_vnet_with_published_weights_gives_the_published_answer(golden: Load) -> None:
+    stored = golden("dtc_forward")
+    network = VNet(filters=2, num_classes=1, distance_channels=1).eval()
+    load_published(network, weights(stored), lambda key: vnet_key(key, two_heads=True))
+    with torch.no_grad():
+        output = network(torch.from_numpy(stored["x"]))
+    same(output.logits, stored["logits"], **FORWARD)
+    same(output.distance, stored["sdf"], **FORWARD)
+
+
+def test_unet3d_with_published_weights_gives_the_published_answer(golden: Load) -> None:
+    stored = golden("ugmcl_unet3d_dt_forward")
+    network = UNet3D(filters=2, shared_distance=True).eval()
+    load_published(network, weights(stored), unet3d_key)
+    with torch.no_grad():
+        output = network(torch.from_numpy(stored["x"]))
+    same(output.logits, stored["logits"], **FORWARD)
+    same(output.distance, stored["sdf"], **FORWARD)
+
+
+def test_published_weights_of_another_network_are_a_user_error_that_names_what_is_missing(golden: Load) -> None:
+    state = weights(golden("ssnet_vnet_forward"))
+    with pytest.raises(UserError, match=r"missing \['distance_head.weight'.*other shape nothing"):
+        load_published(VNet(filters=2, distance_channels=1), state, vnet_key)
+    with pytest.raises(UserError, match=r"missing nothing, other shape \['down.0.0.weight'"):
+        load_published(VNet(filters=4), state, vnet_key)
+
+
+class Script(nn.Module):
+    """A network that answers what was written down, one answer a call."""
+
+    def __init__(self, answers: list[Output]):
+        super().__init__()
+        self.answers: Iterator[Output] = iter(answers)
+
+    def forward(self, x: Tensor) -> Output:
+        return next(self.answers)
+
+
+@pytest.fixture
+def released_step(golden: Load) -> tuple[dict[str, np.ndarray], Step, Views]:
+    """UG-MCL's released step: the real loss, with the networks' answers of the stored run."""
+    stored = golden("ugmcl_released_step")
+    tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in stored.items()}
+    method = create_method("ugmcl", variant="released", num_classes=2, dims=3, filters=2)
+
+    def answer(logits: Tensor) -> Output:
+        return Output(logits, logits, tensors["sdf"])
+
+    method.student = Script([answer(tensors["logits"].clone().requires_grad_())])
+    method.teacher = Script([answer(logits) for logits in (*tensors["mc_logits"], tensors["teacher_logits"])])
+    n, shape = int(stored["labeled"]), tensors["label"].shape[1:]
+
+    def patches(rows: slice, label: Tensor | None) -> Patches:
+        return Patches(torch.zeros(2, 1, 1, *shape), label, torch.zeros(2, 1, 3).long(), (Turn(),) * 2, ("a", "b"))
+
+    batch = Batch(patches(slice(n), tensors["label"][:n, None].byte()), (patches(slice(n, None), None),))
+    clock = Clock("main", int(stored["iteration"]), int(stored["max_iterations"]))
+    views = Views()
+    step = method.loss(batch, clock, Draws(0), views)
+    with pytest.raises(StopIteration):  # eight Monte-Carlo passes and the ninth, no more and no fewer
+        method.teacher(None)
+    return stored, step, views
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("cross_entropy", "ce"),
+        ("dice", "dice"),
+        ("distance", "sdf_dice"),
+        ("intra_task", "intra"),
+        ("cross_task", "cross"),
+        ("consistency_weight", "weight"),
+    ],
+)
+def test_every_term_of_ugmcl_is_the_released_one(released_step: Any, ours: str, theirs: str) -> None:
+    stored, step, _ = released_step
+    same(torch.as_tensor(step.terms[ours]), stored[theirs], rtol=1e-5, atol=0.0)
+
+
+def test_ugmcl_has_no_term_that_the_released_step_lacks(released_step: Any) -> None:
+    _, step, _ = released_step
+    assert len(step.terms) == 6
+
+
+def test_total_of_ugmcl_is_the_released_one(released_step: Any) -> None:
+    stored, step, _ = released_step
+    same(step.total, stored["total"], rtol=1e-5, atol=0.0)
+
+
+def test_uncertainty_and_certainty_mask_of_ugmcl_are_the_released_ones(released_step: Any) -> None:
+    stored, _, views = released_step
+    same(views["uncertainty"].value, stored["uncertainty"], **VALUE)
+    assert torch.equal(views["certainty"].value, torch.from_numpy(stored["mask"]))
+    assert 0 < stored["mask"].mean() < 1
+    threshold = certainty_threshold(int(stored["iteration"]), int(stored["max_iterations"]), 2)
+    np.testing.assert_allclose(threshold, float(stored["threshold"]), rtol=1e-12)

@@ -1,0 +1,69 @@
+"""Curves over the iterations of a training, from its history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from ssmis_core.runs import Run
+from widgets import style
+
+NOT_TERMS = ("iteration", "stage", "learning_rate", "seconds")
+WEIGHTS = ("consistency_weight",)
+
+
+def term_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the loss terms in rows of a history, in their order; schedules and weights are left out."""
+    names = dict.fromkeys(key for row in rows for key in row)
+    return [name for name in names if name not in NOT_TERMS and name not in WEIGHTS]
+
+
+def loss_terms(run: Run, *, title: str = "Which loss terms fall, and when?") -> go.Figure:
+    """Every named loss term against the iteration, on a logarithmic axis that a button makes linear.
+
+    Below the terms, on its own axis: the weight of the consistency terms, where the method has one.
+    """
+    rows = run.rows("history")
+    figure = term_curves(rows)
+    weights = [name for name in WEIGHTS if rows and name in rows[0]]
+    if weights:
+        x, y = [row["iteration"] for row in rows], [row[weights[0]] for row in rows]
+        pen = {"color": style.GREY, "dash": "dot", "width": 2}
+        figure.add_scatter(x=x, y=y, mode="lines", name="weight of consistency (right)", line=pen, yaxis="y2")
+        axis = {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False}
+        figure.update_layout(yaxis2={**axis, "title": {"text": "weight λ(t), no unit"}})
+    figure.update_yaxes(type="log", selector={"side": None})
+    figure.layout.yaxis.type = "log"
+    buttons = [
+        {"label": name, "method": "relayout", "args": [{"yaxis.type": kind}]}
+        for name, kind in (("log", "log"), ("linear", "linear"))
+    ]
+    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02}
+    figure.update_layout(updatemenus=[{**menu, "yanchor": "bottom"}], margin={"t": 95, "l": 75, "r": 80, "b": 55})
+    figure.update_layout(legend={"x": 1.12, "y": 1, "xanchor": "left"})
+    names = ", ".join(term_names(rows)) or "none yet"
+    alt = f"Loss terms against the iteration ({names}), with the weight of the consistency terms."
+    return style.finish(figure, title=title, alt=alt, height=440, width=940)
+
+
+def term_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The plain curves of every term in rows of a history; an empty frame for no rows."""
+    figure = go.Figure()
+    for number, name in enumerate(term_names(rows)):
+        points = [(row["iteration"], row[name]) for row in rows if name in row]
+        width = 3 if name == "loss" else 2
+        colour = style.BLACK if name == "loss" else style.CYCLE[(number - 1) % (len(style.CYCLE) - 1)]
+        figure.add_scatter(
+            x=[x for x, _ in points],
+            y=[y for _, y in points],
+            mode="lines+markers",
+            name=name.replace("_", " "),
+            line={"color": colour, "width": width},
+            marker={"size": 5},
+            hovertemplate="iteration %{x}: %{y:.4f}",
+        )
+    figure.update_xaxes(title_text="iteration")
+    figure.update_yaxes(title_text="loss (no unit)")
+    return figure

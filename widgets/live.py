@@ -1,0 +1,82 @@
+"""Curves that grow while a method trains, in JupyterLab and in a notebook that runs without a reader."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import plotly.graph_objects as go
+
+from ssmis_core.progress import Progress
+from ssmis_core.runs import Run
+from widgets import style
+from widgets.curves import term_curves
+
+
+class LiveCurves:
+    """A reporter for `train(report=...)`: one figure that is redrawn in place, at most every `every` seconds.
+
+        live = LiveCurves("UG-MCL")
+        run = train(config, run_dir="runs/mine", report=live)
+        live.finish(run)
+
+    Where there is no notebook (a script, a test) it only collects. `finish` draws the whole history of the run folder,
+    so a training that was resumed, or had been finished before, shows all of its curve.
+    """
+
+    def __init__(self, name: str, *, every: float = 2.0):
+        self.name, self.every = name, every
+        self.rows: list[dict[str, Any]] = []
+        self.caption = "waiting for the first report"
+        self._handle: Any = None
+        self._last = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Take one report; draw when it is time to."""
+        if progress.terms and (not self.rows or self.rows[-1]["iteration"] != progress.done):
+            self.rows.append({"iteration": progress.done, **progress.terms})
+        left = f", about {progress.remaining:.0f} s left" if progress.status == "running" else ""
+        self.caption = (
+            f"{progress.status}: {progress.done} of {progress.total} iterations in {progress.seconds:.0f} s{left}"
+        )
+        now = time.monotonic()
+        if progress.status != "running" or now - self._last >= self.every:
+            self._last = now
+            self.draw()
+
+    def figure(self) -> go.Figure:
+        """The curves so far."""
+        figure = term_curves(self.rows)
+        figure.layout.yaxis.type = "log"
+        figure.update_layout(margin={"t": 75, "l": 75, "b": 50})
+        alt = f"Loss terms of {self.name} while it trains; {self.caption}."
+        title = f"{self.name} in training<br><sup>{self.caption}</sup>"
+        return style.finish(figure, title=title, alt=alt, height=380)
+
+    def finish(self, run: Run) -> None:
+        """Draw the whole history of the run, with its status."""
+        self.rows = run.rows("history")
+        info = run.info
+        done, total, seconds = info.get("iterations_done", 0), run.config.iterations, info.get("seconds", 0.0)
+        self.caption = f"{run.status}: {done} of {total} iterations in {seconds:.0f} s of training"
+        self.draw()
+
+    def draw(self) -> None:
+        """Put the figure in the cell's output, in the place of the one before; nothing without a notebook."""
+        if not _in_notebook():
+            return
+        from IPython.display import display
+
+        figure = self.figure()
+        if self._handle is None:
+            self._handle = display(figure, display_id=True)
+        else:
+            self._handle.update(figure)
+
+
+def _in_notebook() -> bool:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return getattr(get_ipython(), "kernel", None) is not None

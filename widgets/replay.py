@@ -1,0 +1,91 @@
+"""One batch put through a method's own loss again, to look at what it saw: the path that trains, nothing redone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ssmis_core.batches import Batch, Batches, VolumeBank
+from ssmis_core.configuration import Configuration
+from ssmis_core.datasets import Dataset
+from ssmis_core.draws import Clock, Draws
+from ssmis_core.methods import create_method
+from ssmis_core.methods.base import Method
+from ssmis_core.runs import Run
+from ssmis_core.views import View, Views
+
+
+@dataclass(frozen=True)
+class Example:
+    """A batch, the moment of the training that it stands for, its draws, and the mm a voxel of its grid (or None)."""
+
+    batch: Batch
+    clock: Clock
+    draws: Draws
+    spacing: tuple[float, ...] | None
+
+
+def example_batch(config: Configuration, method: Method, dataset: Dataset, *, t: int | None = None) -> Example:
+    """A batch as iteration t would see it (default: the last), cut from the first labeled and unlabeled cases.
+
+    Only as many cases are read as a batch holds, so this is quick on any data set; sampling, augmentation and draws
+    are those of training.
+    """
+    stage = method.stages(config.iterations)[-1]
+    clock = Clock(stage.name, stage.iterations - 1 if t is None else t, stage.iterations)
+    labeled, unlabeled = dataset.split(config.labeled)
+    labeled, unlabeled = labeled[: method.sampling.labeled], unlabeled[: method.sampling.unlabeled]
+    cases = [dataset.load(case_id) for case_id in labeled + unlabeled]
+    bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor)
+    numbers = range(len(cases))
+    batches = Batches(
+        bank,
+        labeled=numbers[: len(labeled)],
+        unlabeled=numbers[len(labeled) :],
+        patch=config.patch,
+        sampling=method.sampling,
+    )
+    draws = Draws(config.seed).at(clock)
+    spacing = cases[0].spacing
+    coarse = None if spacing is None else tuple(s * f for s, f in zip(spacing, config.factor, strict=True))
+    return Example(batches.at(clock, draws), clock, draws, coarse)
+
+
+def look(method: Method, example: Example) -> Views:
+    """The views of a method on the batch: `method.loss` in train mode, as in training, but without a gradient.
+
+    The method's running statistics are put back afterwards, so looking leaves it as it was.
+    """
+    before = {name: value.clone() for name, value in method.named_buffers()}
+    training, views = method.training, Views()
+    try:
+        method.train()
+        example.draws.seed_dropout()
+        with torch.no_grad():
+            method.loss(example.batch, example.clock, example.draws, views=views)
+    finally:
+        method.train(training)
+        for name, value in method.named_buffers():
+            value.copy_(before[name])
+    return views
+
+
+def untrained(run: Run) -> Method:
+    """The run's method as it was before its first step: the same seed, so the same first weights."""
+    config = run.config
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(Draws(config.seed).key("initialisation"))
+        return create_method(config.method, variant=config.variant, **run.info["shape"], **config.options)
+
+
+def array(view: View, sample: int) -> np.ndarray:
+    """[C, *box] of one sample of a view, in its volume's orientation."""
+    return view.placed(sample).float().cpu().numpy()
+
+
+def foreground(view: View, sample: int) -> np.ndarray:
+    """[*box] of a probability view with K channels: 1 - p(background); of one without background, the largest."""
+    maps = array(view, sample)
+    return 1.0 - maps[0] if view.value.shape[1] > 1 else maps[0]
