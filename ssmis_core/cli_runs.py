@@ -72,6 +72,7 @@ def methods(
 
     if options is not None:
         print(cli_tables.options(method_class(options)))
+        print("\nA preset changes some of these defaults: see ssmis_core/presets.toml. --set comes last and wins.")
         return
     rows: list[tuple[object, ...]] = [("name", "title", "year", "variants", "paper")]
     for name in METHODS:
@@ -112,18 +113,10 @@ def train(
     from ssmis_core.cli_values import data_options, run_settings
     from ssmis_core.configuration import configure
 
-    if max_seconds is not None and not max_seconds > 0:
-        raise UserError(f"--max-seconds {max_seconds:g}: expected a number above 0")
     data: dict[str, Any] = {"dataset": dataset, "dataset_options": data_options(data_option), "data_root": data_root}
-    named: dict[str, Any] = {
-        "labeled": labeled,
-        "preset": preset,
-        "variant": variant,
-        "iterations": iterations,
-        "seed": seed,
-    }
-    choice: dict[str, Any] = {"protocol": protocol, "validate_every": validate_every}
-    config = configure(method, **data, **named, **choice, **run_settings(method, set_))
+    named: dict[str, Any] = {"labeled": labeled, "preset": preset, "variant": variant, "seed": seed}
+    length: dict[str, Any] = {"iterations": iterations, "protocol": protocol, "validate_every": validate_every}
+    config = configure(method, **data, **named, **length, **run_settings(method, set_))
     folder = run_dir or Path("runs", dataset, f"{method}-{variant}-{labeled}-{preset}-seed{seed}")
     _train(config, folder, data_root=data_root, device=device, max_seconds=max_seconds, evaluate=evaluate)
 
@@ -191,7 +184,12 @@ def _train(
     evaluate: bool,
 ) -> None:
     """Train and, when it came to its end, evaluate."""
-    _check_ahead(config, data_root, evaluate=evaluate)
+    if max_seconds is not None and not max_seconds > 0:
+        raise UserError(f"--max-seconds {max_seconds:g}: expected a number above 0")
+    if evaluate or config.protocol == "best-on-test":
+        _check_test_files(config, data_root)
+    if (folder / "run.json").is_file():
+        _read_run(folder)
     from ssmis_core.training import train as train_method
 
     run = train_method(config, run_dir=folder, data_root=data_root, device=device, max_seconds=max_seconds)
@@ -207,14 +205,11 @@ def _train(
         print(f"run folder: {run.path} (not evaluated: ssmis evaluate {run.path})")
 
 
-def _check_ahead(config: Configuration, data_root: Path | None, *, evaluate: bool) -> None:
-    """Find now what would stop the evaluation after hours of training: windows that leave gaps, bad test files."""
+def _check_test_files(config: Configuration, data_root: Path | None) -> None:
+    """Find a bad file of the test list now, rather than after hours of training."""
     from ssmis_core.datasets import DATASETS, open_dataset
-    from ssmis_core.inference import window_starts
 
-    for size, step in zip(config.patch, config.stride, strict=True):
-        window_starts(size, size, step)
-    if DATASETS[config.dataset].needs_files and (evaluate or config.protocol == "best-on-test"):
+    if DATASETS[config.dataset].needs_files:
         dataset = open_dataset(config.dataset, data_root, **config.dataset_options)
         for case_id in dataset.test:
             dataset.load(case_id)
@@ -237,22 +232,26 @@ def _evaluate(
     print(f"run folder: {run.path}")
 
 
-def _open_run(path: Path) -> Run:
-    """A run folder with weights, its run.json checked."""
+def _read_run(path: Path) -> Run:
+    """A run folder whose run.json was checked."""
     from ssmis_core.runs import Run
 
     run = Run(path)
     try:
-        _, shape = run.config, run.info.get("shape")
+        _, _ = run.config.differences(run.config), run.info["status"]
     except UserError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"{path / 'run.json'}: cannot be read ({reason}), expected a configuration as training writes it"
-        ) from error
-    if not shape or not (path / "weights.safetensors").is_file():
-        raise UserError(f"{path}: no weights yet (status: {run.info.get('status')}); train it first")
+        raise UserError(f"{path / 'run.json'}: cannot be read ({reason}), expected it as training writes it") from error
+    return run
+
+
+def _open_run(path: Path) -> Run:
+    """A run folder with weights."""
+    run = _read_run(path)
+    if not run.info.get("shape") or not (path / "weights.safetensors").is_file():
+        raise UserError(f"{path}: no weights yet (status: {run.status}); train it first")
     return run
 
 

@@ -91,6 +91,7 @@ def configure(
     """
     from ssmis_core.methods import method_options
 
+    _check_whole("labeled", labeled, 1)
     data = open_dataset(dataset, data_root, **(dataset_options or {}))
     data.split(labeled)
     table = preset_table(preset, dataset=dataset, dims=data.dims, method=method)
@@ -145,6 +146,8 @@ def _sizes(key: str, value: Any, dims: int, preset: str, dataset: str) -> tuple[
 
 
 def _check(config: Configuration) -> None:
+    for key, least in (("iterations", 1), ("log_every", 1), ("validate_every", 0), ("seed", 0)):
+        _check_whole(key, getattr(config, key), least)
     if config.protocol not in PROTOCOLS:
         raise unknown("checkpoint protocol", config.protocol, PROTOCOLS)
     if config.precision not in PRECISIONS:
@@ -153,10 +156,13 @@ def _check(config: Configuration) -> None:
         raise UserError(f"protocol {config.protocol!r} needs validate_every above 0, found {config.validate_every}")
     if config.protocol == "best-on-validation" and config.labeled < 2:
         raise UserError("protocol 'best-on-validation' holds out a labeled case: labeled=1 leaves none to train on")
-    for key in ("iterations", "log_every"):
-        value = getattr(config, key)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{key}={value!r}: expected a whole number above 0")
+    if any(step > size for step, size in zip(config.stride, config.patch, strict=True)):
+        raise UserError(f"stride={list(config.stride)}: expected at most the patch, {list(config.patch)}, an axis")
+
+
+def _check_whole(key: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UserError(f"{key}={value!r}: expected a whole number of at least {least}")
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,10 @@ def evaluate_run(
             save_nifti(run.path / "predictions" / f"{case_id}.nii.gz", labels, case.affine)
         if report:
             report(number, len(lists[split]), case_id)
-    iteration = run.info.get("iterations_done", config.iterations)
+    # the weights that are scored: the selected ones where the protocol selects
+    info = run.info
+    selected = info.get("selected") or {}
+    iteration = selected.get("iteration", info.get("iterations_done", config.iterations))
     dated = [{"iteration": iteration, "split": split, **row} for row in rows]
     kept = [
         row

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssmis_core.errors import NonFiniteLoss
+
+
+def check_finite(method: nn.Module, iteration: int) -> None:
+    """Raise NonFiniteLoss for weights that are NaN or infinite: a gradient can overflow while its loss is finite."""
+    for name, value in method.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise NonFiniteLoss(f"weights {name!r} became NaN or infinite by iteration {iteration}")
 
 
 class TermLog:

@@ -59,7 +59,9 @@ class Run:
                     "choose another run_dir"
                 )
             return run
-        if path.exists() and (not path.is_dir() or any(p.name != "extra" for p in path.iterdir())):
+        # a process killed at its very first write leaves a part of run.json, which bars nobody
+        harmless = ("extra", ".run.json.part")
+        if path.exists() and (not path.is_dir() or any(p.name not in harmless for p in path.iterdir())):
             raise UserError(f"{path}: exists and is not a run folder; choose an empty or new run_dir")
         write_json(
             path / "run.json", {"configuration": config.as_dict(), "status": "new", "environment": environment()}
@@ -148,10 +150,18 @@ class Run:
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """What save_checkpoint wrote, or None; only tensors and plain values are read, no code is run."""
+        import pickle
+
         import torch
 
         path = self.path / "checkpoint.pt"
-        return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
+            reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"{path}: cannot be read as a checkpoint ({reason}); delete it to start anew") from error
 
 
 def default_run_dir(config: Configuration, *, root: str | os.PathLike[str] = "runs", name: str | None = None) -> Path:

@@ -22,11 +22,11 @@ from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.devices import autocast, choose_device, reproducible
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import NonFiniteLoss, UserError
-from ssmis_core.history import TermLog
+from ssmis_core.history import TermLog, check_finite
 from ssmis_core.interrupts import StopRequest, stop_requests
 from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method, Stage, Step
-from ssmis_core.networks.layers import check_divisible
+from ssmis_core.networks.layers import check_patch
 from ssmis_core.observers import Observer
 from ssmis_core.progress import Progress, Reporter, TerminalReporter
 from ssmis_core.runs import Run
@@ -57,7 +57,7 @@ def train(
         shape = {"num_classes": dataset.num_classes, "dims": dataset.dims, "channels": dataset.channels}
         method = create_method(config.method, variant=config.variant, **shape, **config.options)
         for network in method.children():
-            check_divisible(config.patch, getattr(network, "divisor", 1), type(network).__name__)
+            check_patch(config.patch, network)
         if Path(run_dir, "run.json").is_file() and Run.create(run_dir, config).status == "finished":
             return Run(run_dir)
         training = Training(config, method, dataset, device, report or TerminalReporter(), observers)
@@ -119,6 +119,7 @@ class Training:
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         run.update(
             status="running",
+            error=None,
             shape=shape,
             data_root=data_root,
             data_fingerprint=self.fingerprint,
@@ -252,8 +253,9 @@ class Training:
             }
 
     def save(self, *, weights: bool = True) -> None:
-        """Write the checkpoint and, at a stop, the weights; a loss that is not finite is found before either."""
+        """Write the checkpoint and, at a stop, the weights; a number that is not finite is found before either."""
         self.log.check()
+        check_finite(self.method, self.state.done)
         self.state.seconds = self.elapsed()
         with self.cadence.writing():
             self.run.save_checkpoint(
@@ -267,6 +269,8 @@ class Training:
         if weights:
             best = self.state.best
             self.run.save_weights(best["weights"] if best else self.method.state_dict())
+            if best:
+                self.run.update(selected={key: value for key, value in best.items() if key != "weights"})
             self.run.write_rows("history", self.state.history)
             self.run.write_rows("evaluations", self.state.evaluations)
 

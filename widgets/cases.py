@@ -44,7 +44,7 @@ def read_prediction(run: Run, case_id: str, dims: int) -> np.ndarray:
     path = Path(run.path) / "predictions" / f"{case_id}.nii.gz"
     if not path.is_file():
         raise UserError(f"{path}: no such prediction, expected one from evaluate_run(run) with nibabel installed")
-    labels = np.asarray(nibabel.load(path).dataobj).astype(np.uint8)
+    labels = np.asarray(nibabel.nifti1.load(path).dataobj).astype(np.uint8)
     return labels[..., 0] if dims == 2 and labels.ndim == 3 else labels
 
 

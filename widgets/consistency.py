@@ -15,8 +15,9 @@ from plotly.subplots import make_subplots
 from ssmis_core.uncertainty import certainty_mask, certainty_threshold
 from ssmis_core.views import Views
 from widgets import style
+from widgets.pixels import best_slice, cut, grey
 from widgets.replay import Example, array, foreground
-from widgets.slices import Outline, Panel, best_slice, cut, grey, panels
+from widgets.slices import Outline, Panel, panels
 
 RAMP_STEPS = 11
 
@@ -46,7 +47,7 @@ def certainty_ramp(
     """
     length = example.clock.T
     u = torch.from_numpy(np.ascontiguousarray(array(views["uncertainty"], sample)[0]))
-    times = [round(share * (length - 1)) for share in np.linspace(0, 1, RAMP_STEPS)]
+    times = np.unique(np.round(np.linspace(0, length - 1, RAMP_STEPS)).astype(int)).tolist()
     limits = [certainty_threshold(t, length, num_classes, policy=policy, start=start) for t in times]
     masks = [certainty_mask(u, limit).numpy() for limit in limits]
     image = array(views["image"], sample)[0]
@@ -141,7 +142,13 @@ def _finish_ramp(
     figure.update_xaxes(title_text="iteration t", row=1, col=2)
     figure.update_yaxes(title_text="threshold (nats)", rangemode="tozero", row=1, col=2, secondary_y=False)
     figure.update_yaxes(
-        title_text="voxels that count (%)", range=[0, 102], showgrid=False, row=1, col=2, secondary_y=True
+        title_text="voxels that count (%)",
+        range=[0, 102],
+        tickmode="auto",
+        showgrid=False,
+        row=1,
+        col=2,
+        secondary_y=True,
     )
     legend = {"orientation": "h", "x": 0.57, "y": 1.1, "yanchor": "bottom"}
     figure.update_layout(sliders=[slider], legend=legend, margin={"t": 110, "l": 60, "r": 60, "b": 130})

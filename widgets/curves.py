@@ -32,17 +32,16 @@ def loss_terms(run: Run, *, title: str = "Which loss terms fall, and when?") -> 
         x, y = [row["iteration"] for row in rows], [row[weights[0]] for row in rows]
         pen = {"color": style.GREY, "dash": "dot", "width": 2}
         figure.add_scatter(x=x, y=y, mode="lines", name="weight of consistency (right)", line=pen, yaxis="y2")
-        axis = {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False}
+        axis = {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False, "tickmode": "auto"}
         figure.update_layout(yaxis2={**axis, "title": {"text": "weight λ(t), no unit"}})
-    figure.update_yaxes(type="log", selector={"side": None})
     figure.layout.yaxis.type = "log"
     buttons = [
         {"label": name, "method": "relayout", "args": [{"yaxis.type": kind}]}
         for name, kind in (("log", "log"), ("linear", "linear"))
     ]
     menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02}
-    figure.update_layout(updatemenus=[{**menu, "yanchor": "bottom"}], margin={"t": 95, "l": 75, "r": 80, "b": 55})
-    figure.update_layout(legend={"x": 1.12, "y": 1, "xanchor": "left"})
+    figure.update_layout(updatemenus=[{**menu, "yanchor": "bottom"}], margin={"t": 95, "l": 75, "r": 230, "b": 55})
+    figure.update_layout(legend={"x": 1.13, "y": 1, "xanchor": "left"})
     names = ", ".join(term_names(rows)) or "none yet"
     alt = f"Loss terms against the iteration ({names}), with the weight of the consistency terms."
     return style.finish(figure, title=title, alt=alt, height=440, width=940)
@@ -64,6 +63,9 @@ def term_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             marker={"size": 5},
             hovertemplate="iteration %{x}: %{y:.4f}",
         )
+    if not figure.data:
+        where = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
+        figure.add_annotation(text="no iteration logged yet", **where)
     figure.update_xaxes(title_text="iteration")
     figure.update_yaxes(title_text="loss (no unit)")
     return figure

@@ -9,21 +9,30 @@ from widgets import style
 Box = tuple[float, float, str, str, str]  # x, y of the centre, text, colour, hover
 
 
+BOXES: tuple[Box, ...] = (
+    (0.0, 1.0, "scan x", style.GREY, "labeled and unlabeled patches"),
+    (1.25, 2.0, "<b>student</b><br>learns by gradient", style.BLUE, "two heads, one backbone"),
+    (1.25, 0.0, "<b>teacher</b><br>moving average", style.PURPLE, "no gradient; sees noise, dropout on"),
+    (2.75, 2.45, "segmentation p", style.SKY, "probabilities, softmax"),
+    (2.75, 1.55, "distance map s", style.ORANGE, "in [-1, 1], tanh"),
+    (2.75, 0.45, "segmentation p′", style.SKY, "the teacher's probabilities"),
+    (2.75, -0.45, "distance map s′", style.ORANGE, "the teacher's distance map"),
+    (4.6, 2.45, "label y: Dice + CE", style.GREEN, "labeled half only"),
+    (4.6, 1.55, "signed distance of y: MSE", style.GREEN, "labeled half only"),
+)
+NOTES = (
+    (2.6, 2.0, "cross-task L_ctc", style.VERMILLION, "right"),
+    (3.5, 1.0, "intra-task L_itc,<br>where the teacher is certain", style.BLUE, "left"),
+    (1.2, 1.0, "EMA", style.BLACK, "right"),
+    (0.12, 1.62, "as it is", style.BLACK, "center"),
+    (0.12, 0.38, "+ noise", style.BLACK, "center"),
+)
+
+
 def mutual_consistency() -> go.Figure:
     """UG-MCL in one picture: two networks (student, teacher), two tasks (segmentation, distance), four agreements."""
-    boxes: list[Box] = [
-        (0.0, 1.0, "scan x", style.GREY, "labeled and unlabeled patches"),
-        (1.25, 2.0, "<b>student</b><br>learns by gradient", style.BLUE, "two heads, one backbone"),
-        (1.25, 0.0, "<b>teacher</b><br>moving average", style.PURPLE, "no gradient; sees noise, dropout on"),
-        (2.75, 2.45, "segmentation p", style.SKY, "probabilities, softmax"),
-        (2.75, 1.55, "distance map s", style.ORANGE, "in [-1, 1], tanh"),
-        (2.75, 0.45, "segmentation p′", style.SKY, "the teacher's probabilities"),
-        (2.75, -0.45, "distance map s′", style.ORANGE, "the teacher's distance map"),
-        (4.6, 2.45, "label y: Dice + CE", style.GREEN, "labeled half only"),
-        (4.6, 1.55, "signed distance of y: MSE", style.GREEN, "labeled half only"),
-    ]
     figure = go.Figure()
-    for x, y, text, colour, hover in boxes:
+    for x, y, text, colour, hover in BOXES:
         wide = 0.62 if x > 4 else 0.5
         shape = {"type": "rect", "x0": x - wide, "x1": x + wide, "y0": y - 0.27, "y1": y + 0.27}
         figure.add_shape(**shape, line={"color": colour, "width": 2.5}, fillcolor="white", layer="above")
@@ -37,14 +46,7 @@ def mutual_consistency() -> go.Figure:
     _agreement(figure, (2.75, 2.18), (2.75, 1.82), style.VERMILLION)
     for x, (top, bottom) in ((3.12, (2.18, 0.72)), (3.05, (1.28, -0.18))):
         _agreement(figure, (x + 0.3, top), (x + 0.3, bottom), style.BLUE)
-    notes = [
-        (2.6, 2.0, "cross-task L_ctc", style.VERMILLION, "right"),
-        (3.5, 1.0, "intra-task L_itc,<br>where the teacher is certain", style.BLUE, "left"),
-        (1.2, 1.0, "EMA", style.BLACK, "right"),
-        (0.12, 1.62, "as it is", style.BLACK, "center"),
-        (0.12, 0.38, "+ noise", style.BLACK, "center"),
-    ]
-    for x, y, text, colour, side in notes:
+    for x, y, text, colour, side in NOTES:
         figure.add_annotation(x=x, y=y, text=text, showarrow=False, xanchor=side, font={"size": 12, "color": colour})
     figure.update_xaxes(visible=False, range=[-0.65, 5.35])
     figure.update_yaxes(visible=False, range=[-0.85, 2.85])

@@ -12,7 +12,8 @@ from plotly.subplots import make_subplots
 
 from ssmis_core.geometry import inverse_transform
 from widgets import style
-from widgets.slices import DIVERGING, Outline, Panel, best_slice, cut, line_of, panels
+from widgets.pixels import best_slice, cut, line_of
+from widgets.slices import DIVERGING, Outline, Panel, panels
 
 STEEPNESS = (5.0, 20.0, 100.0, 500.0, 1500.0)
 
@@ -49,7 +50,11 @@ def level_sets(distance: np.ndarray, *, spacing: Sequence[float] | None = None, 
         # a hair above the level: the border itself is exactly 0
         figure.add_trace(mesh(distance, level + 1e-3, colour=colour, spacing=spacing).update(visible=level == 0))
     steps = [
-        {"method": "restyle", "label": f"{level:+.2f}", "args": [{"visible": [n == k for k in range(len(levels))]}]}
+        {
+            "method": "restyle",
+            "label": f"{level:+.2f}" if level else "0",
+            "args": [{"visible": [n == k for k in range(len(levels))]}],
+        }
         for n, level in enumerate(levels)
     ]
     slider = {"active": levels.index(0.0), "steps": steps, "currentvalue": {"prefix": "surface at s = "}, "y": 0.04}

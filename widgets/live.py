@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -36,9 +37,8 @@ class LiveCurves:
         if progress.terms and (not self.rows or self.rows[-1]["iteration"] != progress.done):
             self.rows.append({"iteration": progress.done, **progress.terms})
         left = f", about {progress.remaining:.0f} s left" if progress.status == "running" else ""
-        self.caption = (
-            f"{progress.status}: {progress.done} of {progress.total} iterations in {progress.seconds:.0f} s{left}"
-        )
+        where = f"{progress.status}: {progress.done} of {progress.total} iterations"
+        self.caption = f"{where} in {progress.seconds:.0f} s{left}"
         now = time.monotonic()
         if progress.status != "running" or now - self._last >= self.every:
             self._last = now
@@ -50,8 +50,7 @@ class LiveCurves:
         figure.layout.yaxis.type = "log"
         figure.update_layout(margin={"t": 75, "l": 75, "b": 50})
         alt = f"Loss terms of {self.name} while it trains; {self.caption}."
-        title = f"{self.name} in training<br><sup>{self.caption}</sup>"
-        return style.finish(figure, title=title, alt=alt, height=380)
+        return style.finish(figure, title=f"{self.name}, {self.caption}", alt=alt, height=380)
 
     def finish(self, run: Run) -> None:
         """Draw the whole history of the run, with its status."""
@@ -67,11 +66,13 @@ class LiveCurves:
             return
         from IPython.display import display
 
+        # a bundle, not the figure: plotly displays its figures by itself, and they could not be redrawn in place
         figure = self.figure()
+        bundle = {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), "text/plain": style.alt_text(figure)}
         if self._handle is None:
-            self._handle = display(figure, display_id=True)
+            self._handle = display(bundle, raw=True, display_id=True)
         else:
-            self._handle.update(figure)
+            self._handle.update(bundle, raw=True)
 
 
 def _in_notebook() -> bool:

@@ -16,9 +16,9 @@ STEP = 2  # voxels
 def surface(
     field: np.ndarray, level: float, *, spacing: Sequence[float] | None = None, step: int = STEP
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices [V, 3] float32 and triangles [F, 3] int32 where a field crosses a level; in mm, or voxels without spacing.
+    """Vertices [V, 3] float32 and triangles [F, 3] int32 where a field crosses a level, in mm or in voxels.
 
-    The field [X, Y, Z] is closed at the array's edge. Both are empty where it does not cross the level.
+    The field [X, Y, Z] is low inside and closed at the array's edge. Both are empty where it does not cross the level.
     """
     if field.ndim != 3:
         raise UserError(f"surface: field has shape {field.shape}, expected [X, Y, Z]")
@@ -27,7 +27,7 @@ def surface(
     padded = np.pad(np.asarray(field, np.float32), step, constant_values=float(field.max()))
     if not padded.min() < level < padded.max():
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
-    vertices, triangles, _, _ = marching_cubes(padded, level, step_size=step)
+    vertices, triangles, _, _ = marching_cubes(padded, level, step_size=step, gradient_direction="ascent")
     points = (vertices - step) * np.asarray(spacing if spacing else (1.0, 1.0, 1.0))
     return points.astype(np.float32), triangles.astype(np.int32)
 
@@ -53,6 +53,7 @@ def mesh(
         name=name,
         showlegend=bool(name),
         lighting=light,
+        lightposition={"x": 1000, "y": -2000, "z": 2000},
         hoverinfo="name" if name else "skip",
     )
 
@@ -66,4 +67,4 @@ def scene(spacing: Sequence[float] | None) -> dict[str, Any]:
     """The frame of a 3D figure: axes in mm or voxels, true proportions."""
     unit = "mm" if spacing else "voxels"
     axes = {f"{name}axis": {"title": {"text": f"{name} ({unit})"}} for name in "xyz"}
-    return {**axes, "aspectmode": "data", "camera": {"eye": {"x": 1.3, "y": -1.5, "z": 0.8}}}
+    return {**axes, "aspectmode": "data", "camera": {"eye": {"x": 1.5, "y": -1.7, "z": 0.9}}}

@@ -12,7 +12,7 @@ from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Dataset
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.methods import create_method
-from ssmis_core.methods.base import Method
+from ssmis_core.methods.base import Method, Step
 from ssmis_core.runs import Run
 from ssmis_core.views import View, Views
 
@@ -53,8 +53,8 @@ def example_batch(config: Configuration, method: Method, dataset: Dataset, *, t:
     return Example(batches.at(clock, draws), clock, draws, coarse)
 
 
-def look(method: Method, example: Example) -> Views:
-    """The views of a method on the batch: `method.loss` in train mode, as in training, but without a gradient.
+def look(method: Method, example: Example) -> tuple[Step, Views]:
+    """(loss and terms, views) of a method on the batch: `method.loss` in train mode as in training, without a gradient.
 
     The method's running statistics are put back afterwards, so looking leaves it as it was.
     """
@@ -64,12 +64,12 @@ def look(method: Method, example: Example) -> Views:
         method.train()
         example.draws.seed_dropout()
         with torch.no_grad():
-            method.loss(example.batch, example.clock, example.draws, views=views)
+            step = method.loss(example.batch, example.clock, example.draws, views=views)
     finally:
         method.train(training)
         for name, value in method.named_buffers():
             value.copy_(before[name])
-    return views
+    return step, views
 
 
 def untrained(run: Run) -> Method:

@@ -12,9 +12,9 @@ from plotly.subplots import make_subplots
 
 from ssmis_core.errors import UserError
 from widgets import style
+from widgets.cuts import choose_cuts
+from widgets.pixels import cut, grey, line_of
 
-BYTES_A_FIGURE = 400_000  # of pixel data: with many slices the executed notebook grows too large to share
-MOST_SLICES = 9
 DIVERGING = "PuOr"
 
 # kind: (colours, lowest, highest, what the colour bar says); None: from the data, or no bar
@@ -54,6 +54,32 @@ class Panel:
     focus: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """Where things are in a figure of panels, in pixels.
+
+    gap: under a row, for tick labels, axis title and colour bar; pixels: of all rows, without the margins top and
+    below; over: from the panels up to the legend.
+    """
+
+    rows: int
+    columns: int
+    gap: int
+    pixels: int
+    top: int
+    below: int
+    over: int
+    width: int
+
+    @property
+    def height(self) -> int:
+        return self.top + self.pixels + self.below
+
+    def place(self, number: int) -> dict[str, int]:
+        """The subplot of a panel."""
+        return {"row": number // self.columns + 1, "col": number % self.columns + 1}
+
+
 def panels(
     parts: Sequence[Panel],
     *,
@@ -73,72 +99,31 @@ def panels(
     """
     if not parts:
         raise UserError("panels: no panel to draw, expected at least one")
-    cuts = _cuts(parts, slices, linked)
+    cuts, start = choose_cuts(parts, slices, linked=linked)
     count = max(len(each) for each in cuts)
-    columns = columns or min(len(parts), 4)
-    rows, bars = -(-len(parts) // columns), any(p.kind != "image" for p in parts)
-    gap = 50 + 55 * bars  # pixels under a row: tick labels, axis title, colour bar
-    pixels = rows * panel_height + (rows - 1) * (gap + 25)
-    top, below = 100 if any(p.outlines for p in parts) else 75, gap + (65 if count > 1 else 10)
+    frame = _frame(parts, columns or min(len(parts), 4), panel_height, slider=count > 1)
     figure = make_subplots(
-        rows,
-        columns,
+        frame.rows,
+        frame.columns,
         subplot_titles=[p.title for p in parts],
-        horizontal_spacing=0.25 / columns if columns > 1 else 0.0,
-        vertical_spacing=(gap + 25) / pixels if rows > 1 else 0.0,
+        horizontal_spacing=0.25 / frame.columns if frame.columns > 1 else 0.0,
+        vertical_spacing=(frame.gap + 25) / frame.pixels if frame.rows > 1 else 0.0,
     )
     when: list[int | None] = []  # the slider step at which each trace shows; None: always
     for number, part in enumerate(parts):
-        place = {"row": number // columns + 1, "col": number % columns + 1}
-        bar = _bar(figure, place, part, pixels)
+        place = frame.place(number)
+        bar = _bar(figure, place, part, frame.pixels)
         for step in range(count):
             for trace in _traces(part, cuts[number][min(step, len(cuts[number]) - 1)], spacing, bar):
-                figure.add_trace(trace.update(visible=step == count // 2), **place)
+                figure.add_trace(trace.update(visible=step == start), **place)
                 when.append(step)
     _add_legend(figure, parts, when)
-    _axes(figure, columns, len(parts), spacing)
-    figure.update_layout(
-        margin={"l": 60, "r": 20, "t": top, "b": below},
-        legend={"orientation": "h", "x": 0.0, "y": 1 + 24 / pixels, "yanchor": "bottom", "font": {"size": 12}},
-    )
+    _axes(figure, parts, frame, spacing)
+    legend = {"orientation": "h", "x": 0.0, "y": 1 + frame.over / frame.pixels, "yanchor": "bottom"}
+    figure.update_layout(margin={"l": 60, "r": 20, "t": frame.top, "b": frame.below}, legend=legend)
     if count > 1:
-        figure.update_layout(sliders=[_slider(cuts, when, count // 2, y=-gap / pixels)])
-    height = top + pixels + below
-    return style.finish(figure, title=title, alt=alt, height=height, width=80 + columns * (panel_height + 35))
-
-
-def best_slice(mask: np.ndarray) -> int:
-    """The cut across the last axis with the most non-zero voxels; the middle one of an empty mask; 0 in 2D."""
-    if mask.ndim < 3:
-        return 0
-    filled = (np.asarray(mask) != 0).sum((0, 1))
-    return int(filled.argmax()) if filled.any() else mask.shape[2] // 2
-
-
-def spread(part: Panel, count: int) -> list[int]:
-    """At most `count` cuts through what a panel is about, evenly spread, the fullest one in the middle."""
-    if part.values.ndim < 3:
-        return [0]
-    focus = part.focus
-    if focus is None:
-        masks = [outline.mask != 0 for outline in part.outlines]
-        focus = np.any(masks, axis=0) if masks else None
-    depth = part.values.shape[2]
-    if focus is None or not np.any(focus):
-        low, middle, high = depth // 6, depth // 2, depth - 1 - depth // 6
-    else:
-        filled = np.flatnonzero(np.any(focus, axis=(0, 1)))
-        low, middle, high = int(filled[0]), best_slice(focus), int(filled[-1])
-    half = max(0, count - 1) // 2
-    left = np.linspace(low, middle, half + 1)[:-1] if half else []
-    right = np.linspace(middle, high, half + 1)[1:] if half else []
-    return [int(z) for z in np.round([*left, middle, *right])]
-
-
-def grey(image: np.ndarray) -> np.ndarray:
-    """An image as uint8, its 0.5th to 99.5th percentile spread over black to white."""
-    low, high = np.percentile(image, (0.5, 99.5))
-    return np.round(255 * np.clip((image - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
+        figure.update_layout(sliders=[_slider(cuts, when, start, y=-frame.gap / frame.pixels)])
+    return style.finish(figure, title=title, alt=alt, height=frame.height, width=frame.width)
 
 
 def class_outlines(label: np.ndarray, class_names: Sequence[str], *, role: str, dash: str = "solid") -> list[Outline]:
@@ -154,37 +139,21 @@ def class_outlines(label: np.ndarray, class_names: Sequence[str], *, role: str, 
     ]
 
 
-def cut(volume: np.ndarray, index: int) -> np.ndarray:
-    """[X, Y] of a volume across its last axis; a 2D map as it is."""
-    return volume if volume.ndim == 2 else volume[:, :, index]
-
-
-def line_of(mask: np.ndarray, spacing: Sequence[float] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The border of a 2D mask as x and y of one polyline (float32), its pieces parted by NaN."""
-    from skimage.measure import find_contours
-
-    padded = np.pad(np.asarray(mask, np.float32), 1)
-    pieces = [np.vstack([piece - 1, [[np.nan, np.nan]]]) for piece in find_contours(padded, 0.5)]
-    points = np.vstack(pieces) if pieces else np.full((1, 2), np.nan)
-    points = points * np.asarray(spacing[:2] if spacing else (1.0, 1.0))
-    return points[:, 0].astype(np.float32), points[:, 1].astype(np.float32)
-
-
-def _cuts(parts: Sequence[Panel], slices: Sequence[int] | None, linked: bool) -> list[list[int]]:
-    """The cuts of each panel."""
-    if slices is not None:
-        return [list(slices) if part.values.ndim == 3 else [0] for part in parts]
-    count = _fitting(parts)
-    if linked:
-        leader = next((p for p in parts if p.focus is not None or p.outlines), parts[0])
-        return [spread(leader, count)] * len(parts)
-    return [spread(part, count) for part in parts]
-
-
-def _fitting(parts: Sequence[Panel]) -> int:
-    sizes = [p.values.shape[0] * p.values.shape[1] * (1 if p.kind == "image" else 4) for p in parts]
-    count = int(np.clip(BYTES_A_FIGURE // max(1, sum(sizes)), 1, MOST_SLICES))
-    return count if count % 2 else count - 1
+def _frame(parts: Sequence[Panel], columns: int, panel_height: int, *, slider: bool) -> _Frame:
+    """The frame for panels of a height in a number of columns."""
+    rows = -(-len(parts) // columns)
+    gap = 50 + 55 * any(p.kind != "image" for p in parts)
+    lines = max(p.title.count("<br>") for p in parts)  # more lines of a panel's title push the legend up
+    return _Frame(
+        rows=rows,
+        columns=columns,
+        gap=gap,
+        pixels=rows * panel_height + (rows - 1) * (gap + 25),
+        top=75 + 18 * lines + 28 * any(p.outlines for p in parts),
+        below=gap + (65 if slider else 10),
+        over=24 + 18 * lines,
+        width=80 + columns * (panel_height + 35),
+    )
 
 
 def _traces(part: Panel, index: int, spacing: Sequence[float] | None, bar: dict[str, Any] | None) -> list[Any]:
@@ -250,14 +219,18 @@ def _add_legend(figure: go.Figure, parts: Sequence[Panel], when: list[int | None
         when.append(None)
 
 
-def _axes(figure: go.Figure, columns: int, count: int, spacing: Sequence[float] | None) -> None:
+def _axes(figure: go.Figure, parts: Sequence[Panel], frame: _Frame, spacing: Sequence[float] | None) -> None:
     """Square voxels, units on the outer axes, no zero lines."""
     unit = "mm" if spacing else "voxels"
-    for number in range(count):
-        place = {"row": number // columns + 1, "col": number % columns + 1}
+    dx, dy = spacing[:2] if spacing else (1.0, 1.0)
+    for number, part in enumerate(parts):
+        place = frame.place(number)
         anchor = figure.get_subplot(**place).yaxis.anchor
         figure.update_yaxes(scaleanchor=anchor, constrain="domain", showgrid=False, zeroline=False, **place)
         figure.update_xaxes(constrain="domain", showgrid=False, zeroline=False, title_standoff=4, **place)
+        wide, high = part.values.shape[:2]
+        figure.update_xaxes(range=[-dx / 2, (wide - 0.5) * dx], **place)
+        figure.update_yaxes(range=[-dy / 2, (high - 0.5) * dy], **place)
         figure.update_xaxes(title_text=f"x ({unit})", title_font_size=12, tickfont_size=11, **place)
         figure.update_yaxes(title_font_size=12, tickfont_size=11, title_standoff=4, **place)
         if place["col"] == 1:

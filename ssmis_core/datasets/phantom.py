@@ -12,6 +12,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Knobs:
-    """Every range that cases are drawn from, uniformly. Lengths in canonical units: 1 is half the field of view in x."""
+    """Every range that cases are drawn from, uniformly. Lengths are canonical: 1 is half the field of view in x."""
 
     # Pose of the heart
     heart_shift: float = 0.12
@@ -70,26 +71,34 @@ class Knobs:
     body_radius: Range = (1.10, 1.40)
     fat_layer: Range = (0.05, 0.15)
     lung_radius: Range = (0.38, 0.55)
-    lung_vessels: tuple[int, int] = (2, 5)
+    lung_vessels: tuple[int, int] = (1, 4)
     spine_radius: Range = (0.16, 0.22)
-    blobs: tuple[int, int] = (1, 4)
+    blobs: tuple[int, int] = (0, 3)
     # Appearance: intensities are fractions of the scanner's range
     blood: Range = (0.50, 0.95)
     blood_contrast: Range = (-0.14, 0.14)  # of each chamber and vessel, relative to the left atrium
-    muscle_of_blood: Range = (0.35, 0.75)
-    dark_blood: float = 0.25  # probability that blood is darker than muscle
+    muscle_of_blood: Range = (0.30, 0.65)
+    dark_blood: float = 0.0  # probability that blood is darker than muscle
     fat: Range = (0.15, 1.0)
-    fat_contrast: float = 0.25  # the least difference between fat and the atrium's blood, as a fraction of the blood
+    fat_contrast: float = 0.30  # the least difference between fat and the atrium's blood, as a fraction of the blood
     lung: Range = (0.04, 0.16)
     texture: Range = (0.02, 0.06)  # of every tissue, fine
-    swirl: Range = (0.10, 0.25)  # of blood in the other chambers and vessels: trabeculae and fast, turbulent flow
-    grain: Range = (0.035, 0.060)  # size of the swirls
-    bias: Range = (0.05, 0.40)  # log amplitude
+    swirl: Range = (0.14, 0.28)  # of everything near but the atrium: trabeculae, turbulent flow, marrow, fat lobules
+    grain: Range = (0.040, 0.065)  # size of the swirls
+    bias: Range = (0.05, 0.30)  # log amplitude
     blur: Range = (0.45, 0.90)  # voxels, standard deviation of the point spread function
-    noise: Range = (0.02, 0.08)
+    noise: Range = (0.02, 0.05)
 
 
-KNOBS = Knobs()
+KNOBS = {
+    2: Knobs(  # a slice shows more of the atrium and fewer neighbours: a smaller one beside larger ones, to be as hard
+        atrium_radii=((0.28, 0.39), (0.20, 0.28), (0.26, 0.34)),
+        right_atrium_radii=((0.28, 0.40), (0.26, 0.36), (0.26, 0.36)),
+        vein_radius=(0.068, 0.100),
+        appendage_radius=(0.070, 0.105),
+    ),
+    3: Knobs(),
+}
 
 
 def open(
@@ -119,9 +128,9 @@ class Phantom(Dataset):
     title = "Synthetic left atria, made on the fly"
 
     def __init__(self, *, dims: int = 3, num_classes: int = 2, size: int | Sequence[int] | None = None) -> None:
-        if dims not in DEFAULT_SIZE or isinstance(dims, bool):
+        if not _whole(dims) or dims not in DEFAULT_SIZE:
             raise UserError(f"phantom: dims={dims!r}, expected 2 or 3")
-        if num_classes not in (2, 3, 4) or isinstance(num_classes, bool):
+        if not _whole(num_classes) or not 2 <= num_classes <= len(CLASS_NAMES):
             raise UserError(f"phantom: num_classes={num_classes!r}, expected 2, 3 or 4")
         self.dims, self.num_classes = int(dims), int(num_classes)
         self.size = checked_size(size, self.dims)
@@ -140,7 +149,9 @@ class Phantom(Dataset):
     def read(self, case_id: str) -> Case:
         """The case, made now or taken from memory; the arrays are the caller's own copies."""
         if case_id not in self._index:
-            raise UserError(f"phantom: unknown case {case_id!r}, expected phantom-000 to phantom-{TRAIN + TEST - 1:03d}")
+            raise UserError(
+                f"phantom: unknown case {case_id!r}, expected phantom-000 to phantom-{TRAIN + TEST - 1:03d}"
+            )
         if case_id not in self._cache:
             made = generate(self._index[case_id], dims=self.dims, num_classes=self.num_classes, size=self.size)
             self._cache[case_id] = made
@@ -159,26 +170,28 @@ def checked_size(size: int | Sequence[int] | None, dims: int) -> tuple[int, ...]
     """`size` as a tuple of `dims` whole numbers of at least 16; raises UserError."""
     if size is None:
         return DEFAULT_SIZE[dims]
-    whole = (int, np.integer)
-    sides = [size] * dims if isinstance(size, whole) else size
-    wanted = f"expected one whole number or {dims} of them, each at least {SMALLEST_SIDE}"
-    if isinstance(sides, str | bytes) or not isinstance(sides, Sequence | np.ndarray) or len(sides) != dims:
-        raise UserError(f"phantom: size={size!r}, {wanted}")
-    if any(not isinstance(n, whole) or isinstance(n, bool) or n < SMALLEST_SIDE for n in sides):
+    sides: list[Any] = list(size) if isinstance(size, list | tuple) else [size] * dims
+    if len(sides) != dims or not all(_whole(n) and n >= SMALLEST_SIDE for n in sides):
+        wanted = f"expected one whole number or {dims} of them, each at least {SMALLEST_SIDE}"
         raise UserError(f"phantom: size={size!r}, {wanted}")
     return tuple(int(n) for n in sides)
 
 
+def _whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def generate(
-    index: int, *, dims: int, num_classes: int, size: tuple[int, ...], knobs: Knobs = KNOBS
+    index: int, *, dims: int, num_classes: int, size: tuple[int, ...], knobs: Knobs | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """One case: (image float32 [*size] with mean 0 and standard deviation 1, label uint8 [*size]).
 
     The image is rounded to whole numbers before it is z-scored, as a scanner's is: this hides last-digit differences
-    between processors, so equal keys give equal bytes anywhere.
+    between processors, so equal keys give equal bytes anywhere. knobs: the table to draw from (default: KNOBS[dims]).
     """
     from ssmis_core.datasets.phantom_image import paint, scan  # scipy, only when a case is made
 
+    knobs = KNOBS[dims] if knobs is None else knobs
     key = f"phantom {VERSION} {dims} {num_classes} {'x'.join(map(str, size))} {index}"
     draw = Draws(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "little"))
     clean, label = paint(draw, size, num_classes, knobs)

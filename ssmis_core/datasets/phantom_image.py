@@ -17,6 +17,7 @@ HALF_VIEW = (1.0, 1.0, 0.75)  # canonical half-widths of the field of view
 LEVELS = 4095  # 12-bit, as scanners store
 FAR = 9.0
 OTHER_BLOOD = ("left ventricle", "right atrium", "right ventricle", "aorta", "pulmonary artery", "vena cava")
+SWIRLING = (*OTHER_BLOOD, "spine", "blob", "fat")
 
 Window = tuple[slice, ...]
 
@@ -62,13 +63,14 @@ def paint(draw: Draws, size: tuple[int, ...], num_classes: int, knobs: Knobs) ->
     levels, still, beating = _tissues(draw, knobs), *_frames(draw, size, knobs)
     image, label = np.zeros(size), np.zeros(size, dtype=np.uint8)
     swirl = _swirl(draw, size, knobs)
-    parts = [(still, part) for part in chest(draw, dims, knobs)] + [(beating, part) for part in heart(draw, dims, knobs)]
+    parts = [(still, part) for part in chest(draw, dims, knobs)]
+    parts += [(beating, part) for part in heart(draw, dims, knobs)]
     for frame, part in parts:
         window, distance = frame.distance(part, voxel)
         inside, classes = image[window], label[window]  # views: writing to them paints
         if part.label == LEFT_ATRIUM:
             _paint_wall(draw, inside, classes, distance, levels["myocardium"], knobs)
-        level = levels[part.tissue] * (swirl[window] if part.tissue in OTHER_BLOOD else 1.0)
+        level = levels[part.tissue] * (swirl[window] if part.tissue in SWIRLING else 1.0)
         if part.tissue == "muscle":
             level = _muscle(draw, levels, size)[window]
         inside += np.clip(0.5 - distance / voxel, 0.0, 1.0) * (level - inside)
@@ -151,7 +153,7 @@ def _muscle(draw: Draws, levels: dict[str, float], size: tuple[int, ...]) -> np.
 
 
 def _swirl(draw: Draws, size: tuple[int, ...], knobs: Knobs) -> np.ndarray:
-    """A factor round 1 for moving blood; the left atrium's is slow and even."""
+    """A factor round 1 for tissue that is not even; the left atrium's blood is slow, and alike everywhere."""
     grain = draw.uniform(knobs.grain)
     sigma = [grain * n / (2 * half) for half, n in zip(HALF_VIEW, size, strict=False)]
     field = ndimage.gaussian_filter(draw.array(size), sigma, truncate=2.5)

@@ -45,6 +45,8 @@ class Options:
         for name in ("filters", "labeled_per_batch", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise UserError(f"option {name}={getattr(self, name)}: expected a number above 0")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UserError(f"option dropout={self.dropout}: expected 0 to below 1")
         if self.unlabeled_per_batch < 0:
             raise UserError(f"option unlabeled_per_batch={self.unlabeled_per_batch}: expected 0 or more")
 
@@ -73,6 +75,11 @@ class ConsistencyOptions(Options):
             raise unknown("ramp", self.ramp, RAMPS)
         if self.answer not in ("student", "teacher"):
             raise unknown("answer", self.answer, ("student", "teacher"))
+        if self.ramp_step < 1 or self.ramp_iterations < 0:
+            raise UserError(
+                f"options ramp_step={self.ramp_step}, ramp_iterations={self.ramp_iterations}: "
+                "expected 1 or more and 0 or more"
+            )
         if not 0.0 <= self.ema_decay <= 1.0:
             raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
+from ssmis_core.errors import UserError
 from ssmis_core.losses import cross_entropy, dice_loss, masked_mse, probabilities
 from ssmis_core.methods.base import Card, ConsistencyOptions, Method, Step
 from ssmis_core.perturbations import add_clipped_noise
@@ -27,6 +28,8 @@ class MeanTeacher(Method):
 
     def __init__(self, options: ConsistencyOptions, **shape: int):
         super().__init__(options, **shape)
+        if options.unlabeled_per_batch < 1:
+            raise UserError("option unlabeled_per_batch=0: mean_teacher needs at least 1 unlabeled sample a batch")
         self.student = self.make_network()
         self.teacher = make_teacher(self.student)
 

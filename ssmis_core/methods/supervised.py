@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
-from ssmis_core.batches import Batch
+from ssmis_core.batches import Batch, Sampling
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.losses import cross_entropy, dice_loss, probabilities
 from ssmis_core.methods.base import Card, Method, Options, Step
@@ -29,6 +29,11 @@ class Supervised(Method):
     def __init__(self, options: SupervisedOptions, **shape: int):
         super().__init__(options, **shape)
         self.network = self.make_network()
+
+    @property
+    def sampling(self) -> Sampling:
+        """Labeled samples alone, whatever a preset says of the unlabeled ones."""
+        return replace(super().sampling, unlabeled=0)
 
     def loss(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Step:
         image, label = batch.labeled.image[:, 0], batch.label

@@ -30,6 +30,18 @@ def make_norm(kind: str, dims: int, channels: int) -> nn.Module:
     return NORMS[kind](dims, channels)
 
 
+def check_patch(patch: tuple[int, ...], network: nn.Module) -> None:
+    """UserError for a patch that a network cannot be trained on, before anything is written."""
+    divisor = getattr(network, "divisor", 1)
+    check_divisible(patch, divisor, type(network).__name__)
+    one_voxel = all(size == divisor for size in patch)
+    if one_voxel and any(isinstance(layer, tuple(INSTANCE_NORM.values())) for layer in network.modules()):
+        raise UserError(
+            f"patch {'x'.join(map(str, patch))}: leaves one voxel at the lowest level, which instance normalisation "
+            f"cannot normalise; expected a side of at least {2 * divisor}, or norm='batch'"
+        )
+
+
 def check_divisible(shape: tuple[int, ...], divisor: int, network: str) -> None:
     """UserError when a patch cannot be halved as often as the network does."""
     if any(size % divisor for size in shape):

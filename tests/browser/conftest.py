@@ -34,6 +34,11 @@ CHROMIUM = (
 ).split() + ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
+IDLE = """() => {
+  const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
+  return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+
 
 def quarter_second() -> None:
     time.sleep(0.25)
@@ -100,9 +105,8 @@ class OpenNotebook:
         return wait_until(done, seconds, what, pause=lambda: self.page.wait_for_timeout(250))
 
     def wait_idle(self, seconds: float = 20) -> None:
-        """Wait until the kernel has nothing to do."""
-        idle = self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        idle.wait_for(state="attached", timeout=1000 * seconds)
+        """Wait until the kernel is connected and has nothing to do; the indicator on the page says so too early."""
+        self.page.wait_for_function(IDLE, timeout=1000 * seconds)
 
     def cell(self, number: int) -> Any:
         """A cell of the page by its place in the file."""
@@ -183,6 +187,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, require: Callable[[str, str], 
         port = free.getsockname()[1]
     command = f"-m jupyterlab --no-browser --allow-root --ip=127.0.0.1 --port={port} --ServerApp.port_retries=0"
     quiet = ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.extension_manager=readonly"]
+    quiet += ["--LabApp.expose_app_in_browser=True"]
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, *command.split(), *quiet, f"--ServerApp.root_dir={root}"],

@@ -14,7 +14,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-TRAIN, TEST = 8, 2
+TRAIN, TEST = 10, 2
 # What every tiny training has in common; a 32 x 32 patch leaves 2 x 2 voxels at the bottom of the networks.
 TINY: dict[str, Any] = {
     "dataset": "phantom",
@@ -42,7 +42,7 @@ def golden() -> Callable[[str], dict[str, np.ndarray]]:
 
 @pytest.fixture
 def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The phantom with 8 training and 2 test cases."""
+    """The phantom with 10 training and 2 test cases."""
     from ssmis_core.datasets import phantom
 
     monkeypatch.setattr(phantom, "TRAIN", TRAIN)
@@ -81,7 +81,13 @@ def make_batch() -> Callable[..., Any]:
     from ssmis_core.batches import Batch, Patches, Turn
 
     def make(
-        *, dims: int = 2, num_classes: int = 2, labeled: int = 2, unlabeled: int = 2, size: int = 32, empty: bool = False
+        *,
+        dims: int = 2,
+        num_classes: int = 2,
+        labeled: int = 2,
+        unlabeled: int = 2,
+        size: int = 32,
+        empty: bool = False,
     ) -> Batch:
         generator = torch.Generator().manual_seed(0)
         count = labeled + unlabeled
@@ -100,3 +106,64 @@ def make_batch() -> Callable[..., Any]:
         return Batch(patches(slice(labeled), True), streams)
 
     return make
+
+
+@pytest.fixture
+def same_training() -> Callable[[Any, Any], None]:
+    """`same_training(run, other)`: assert that two runs agree in every bit but the clock's."""
+    import torch
+
+    def equal(a: Any, b: Any, where: str) -> None:
+        if isinstance(a, torch.Tensor):
+            assert torch.equal(a, b), where
+        elif isinstance(a, dict):
+            assert a.keys() == b.keys(), where
+            for key in a:
+                equal(a[key], b[key], f"{where}.{key}")
+        elif isinstance(a, list | tuple):
+            assert len(a) == len(b), where
+            for index, (x, y) in enumerate(zip(a, b, strict=True)):
+                equal(x, y, f"{where}[{index}]")
+        elif where.endswith("seconds"):
+            assert (a is None) == (b is None)
+        else:
+            assert a == b or (a != a and b != b), f"{where}: {a!r} != {b!r}"
+
+    def check(run: Any, other: Any) -> None:
+        for name in ("history", "evaluations"):
+            equal(run.rows(name), other.rows(name), name)
+        equal(run.load_weights(), other.load_weights(), "weights")
+        equal(run.load_checkpoint(), other.load_checkpoint(), "checkpoint")
+        for key in ("status", "iterations_done", "configuration", "data_fingerprint", "selected"):
+            assert run.info.get(key) == other.info.get(key), key
+
+    return check
+
+
+class Clockwork:
+    """The training's clock, one second an iteration: time limits then stop at the same iteration on any machine."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def observer(self) -> Any:
+        from ssmis_core.observers import Observer
+
+        def tick(*_: object) -> None:
+            self.now += 1.0
+
+        return Observer(tick, every=1)
+
+
+@pytest.fixture
+def clockwork(monkeypatch: pytest.MonkeyPatch) -> Clockwork:
+    """A clock that `clockwork.observer()` advances by a second an iteration."""
+    from ssmis_core import checkpoints, training
+
+    clock = Clockwork()
+    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(checkpoints, "time", clock)
+    return clock

@@ -1,4 +1,4 @@
-"""Batches: pure functions of the seed and the iteration, cut from where they say, without the truth of the unlabeled."""
+"""Batches: pure functions of seed and iteration, cut where they say, without the truth of the unlabeled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ PATCH = {2: (16, 24), 3: (8, 12, 16)}
 SHAPE = {2: (40, 44), 3: (20, 22, 24)}
 
 
-def make_cases(dims: int, count: int = 6, shape: tuple[int, ...] | None = None, labeled: int | None = None) -> list[Case]:
+def make_cases(
+    dims: int, count: int = 6, shape: tuple[int, ...] | None = None, labeled: int | None = None
+) -> list[Case]:
     """Cases whose every voxel has a value of its own (1, 2, ... within a case, never the 0 of the padding)."""
     shape = shape or SHAPE[dims]
     cases = []
@@ -123,7 +125,8 @@ def test_labeled_rows_come_first_and_rows_agree_with_cases_corners_and_turns() -
     assert torch.equal(batch.image[2:], batch.unlabeled.image[:, 0])
     assert len(batch.case) == len(batch.turn) == len(batch.corner) == len(batch.image) == 5
     assert batch.label.dtype == torch.int64 and batch.label.shape == (2, *PATCH[2])
-    assert {int(name[-1]) for name in batch.case[:2]} <= {0, 1, 2} and {int(name[-1]) for name in batch.case[2:]} <= {3, 4, 5}
+    numbers = [int(name[-1]) for name in batch.case]
+    assert set(numbers[:2]) <= {0, 1, 2} and set(numbers[2:]) <= {3, 4, 5}
 
 
 def test_without_unlabeled_samples_a_batch_has_labeled_rows_alone() -> None:
@@ -159,7 +162,7 @@ def test_epochs_are_shuffled_anew_and_streams_by_themselves() -> None:
     assert len({tuple(one) for one in orders}) == 4
 
 
-@given(st.tuples(st.integers(1, 30), st.integers(1, 30)), st.tuples(st.integers(4, 12), st.integers(4, 12)), st.integers(0, 30))
+@given(st.tuples(*[st.integers(1, 30)] * 2), st.tuples(*[st.integers(4, 12)] * 2), st.integers(0, 30))
 def test_corners_stay_in_the_volume_or_its_padding(shape: tuple[int, int], size: tuple[int, int], seed: int) -> None:
     """The field's rule: when any axis is not larger than the patch, all are padded, 3 a side more than needed."""
     small = any(s <= p for s, p in zip(shape, size, strict=True))

@@ -43,7 +43,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     [
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
         OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
-        RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/0: file write failed"),
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
         Exception("I/O error: No space left on device (os error 28)"),
     ],
     ids=["disk", "quota", "torch", "safetensors"],
@@ -93,7 +93,8 @@ def test_csv_columns_come_in_the_order_of_their_first_row_and_gaps_are_nan(tmp_p
     assert math.isnan(second["b"]) and second["c"] is True
 
 
-cells = st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False), st.booleans(), st.just("left atrium, upper"))
+numbers = st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False))
+cells = st.one_of(numbers, st.booleans(), st.just("left atrium, upper"))
 
 
 @given(rows=st.lists(st.fixed_dictionaries({"a": cells, "b": cells}), min_size=1, max_size=5))

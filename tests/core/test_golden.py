@@ -31,7 +31,7 @@ def weights(stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return {key.removeprefix("w."): torch.from_numpy(value) for key, value in stored.items() if key.startswith("w.")}
 
 
-def same(actual: Tensor, stored: np.ndarray, **tolerance: float) -> None:
+def same(actual: Tensor, stored: np.ndarray, **tolerance: Any) -> None:
     expected = torch.as_tensor(np.asarray(stored))
     torch.testing.assert_close(actual.detach().to(expected.dtype), expected, **tolerance)
 

@@ -99,9 +99,7 @@ def test_losses_do_not_depend_on_where_voxels_lie(seed: int) -> None:
     logits, label = random_logits(3, (4, 3), seed=seed), random_label(3, (4, 3), seed=seed)
     turned, label_turned = logits.rot90(1, (2, 3)), label.rot90(1, (1, 2))
     torch.testing.assert_close(cross_entropy(turned, label_turned), cross_entropy(logits, label))
-    torch.testing.assert_close(
-        dice_loss(probabilities(turned), label_turned), dice_loss(probabilities(logits), label)
-    )
+    torch.testing.assert_close(dice_loss(probabilities(turned), label_turned), dice_loss(probabilities(logits), label))
 
 
 def test_soft_mask_dice_is_the_mean_over_foreground_masks() -> None:

@@ -20,13 +20,11 @@ grids = st.integers(2, 3).flatmap(
 def blocks(shape: tuple[int, ...], factor: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[np.ndarray, ...]]]:
     """(coarse place, fine indices an axis) of every block, the edge repeated to make the last ones whole."""
     counts = [-(-s // f) for s, f in zip(shape, factor, strict=True)]
-    return [
-        (
-            place,
-            np.ix_(*[np.minimum(np.arange(p * f, p * f + f), s - 1) for p, f, s in zip(place, factor, shape, strict=True)]),
-        )
-        for place in product(*map(range, counts))
-    ]
+    found = []
+    for place in product(*map(range, counts)):
+        sides = zip(place, factor, shape, strict=True)
+        found.append((place, np.ix_(*[np.minimum(np.arange(p * f, p * f + f), s - 1) for p, f, s in sides])))
+    return found
 
 
 @given(grids, st.integers(0, 100))

@@ -1,0 +1,98 @@
+"""From a preset and a few words to a full configuration, or to one line that says why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ssmis_core import UserError, configure
+from ssmis_core.configuration import PROTOCOLS, Configuration, preset_table
+from ssmis_core.methods import METHODS
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_preset_configures_every_method_on_the_phantom(method: str, dims: int, preset: str) -> None:
+    config = configure(method, dataset_options={"dims": dims}, preset=preset)
+    assert len(config.patch) == len(config.stride) == len(config.factor) == dims
+    assert all(step <= size for step, size in zip(config.stride, config.patch, strict=True))
+    assert config.protocol == "last" and config.iterations >= 100
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+@pytest.mark.parametrize("dataset", ["phantom", "la"])
+def test_every_preset_has_what_each_data_set_needs(dataset: str, preset: str) -> None:
+    table = preset_table(preset, dataset=dataset, dims=3, method="ugmcl")
+    assert {"factor", "patch", "stride", "iterations", "filters"} <= table.keys()
+
+
+def test_a_configuration_survives_json() -> None:
+    config = configure("ugmcl", variant="released", patch=[64, 64, 32], beta=0.6, seed=3)
+    again = Configuration.from_dict(json.loads(json.dumps(config.as_dict())))
+    assert again == config and again.differences(config) == []
+    assert config.options["beta"] == 0.6 and config.patch == (64, 64, 32)
+
+
+def test_what_is_given_by_hand_wins_over_variant_and_preset() -> None:
+    config = configure("ugmcl", variant="released", filters=4, beta=0.1, iterations=7, log_every=3)
+    assert (config.options["filters"], config.options["beta"], config.iterations, config.log_every) == (4, 0.1, 7, 3)
+
+
+def test_differences_name_each_setting_that_differs() -> None:
+    a, b = configure("ugmcl"), configure("ugmcl", seed=2, beta=0.5)
+    assert a.differences(b) == ["seed: 0, not 2", "options.beta: 0.75, not 0.5"]
+
+
+def test_one_number_stands_for_every_axis() -> None:
+    assert configure("supervised", dataset_options={"dims": 2}, patch=64, stride=32).patch == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"preset": "quik"}, r"unknown preset 'quik'; did you mean 'quick'\? \(known: full, quick\)"),
+        ({"dataset": "phantm"}, r"unknown data set 'phantm'; did you mean 'phantom'"),
+        ({"variant": "code"}, r"unknown variant of ugmcl 'code' \(known: paper, released\)"),
+        ({"betta": 0.5}, r"unknown option of ugmcl 'betta'; did you mean 'beta'"),
+        ({"protocol": "best"}, rf"unknown checkpoint protocol 'best'.*{', '.join(sorted(PROTOCOLS))}"),
+        ({"precision": "fp16"}, r"unknown precision 'fp16'.*auto, bf16, float32"),
+        ({"protocol": "best-on-test"}, r"protocol 'best-on-test' needs validate_every above 0, found 0"),
+        ({"protocol": "best-on-validation", "validate_every": 5, "labeled": 1}, r"labeled=1 leaves none to train on"),
+        ({"labeled": 81}, r"labeled=81: phantom has 80 training cases; choose 1 to 80"),
+        ({"labeled": 0}, r"labeled=0: expected a whole number of at least 1"),
+        ({"labeled": "4"}, r"labeled='4': expected a whole number of at least 1"),
+        ({"iterations": 0}, r"iterations=0: expected a whole number of at least 1"),
+        ({"iterations": 2.5}, r"iterations=2\.5: expected a whole number"),
+        ({"seed": "one"}, r"seed='one': expected a whole number of at least 0"),
+        ({"validate_every": -1}, r"validate_every=-1: expected a whole number of at least 0"),
+        ({"patch": (64, 64)}, r"patch=\(64, 64\): expected 3 whole numbers above 0"),
+        ({"patch": "64"}, r"patch='64': expected 3 whole numbers above 0"),
+        ({"stride": 0}, r"stride=0: expected 3 whole numbers above 0"),
+        ({"patch": 32, "stride": (32, 32, 48)}, r"stride=\[32, 32, 48\]: expected at most the patch, \[32, 32, 32\]"),
+        ({"dataset_options": {"dim": 2}}, r"unknown option of data set 'phantom' 'dim'; did you mean 'dims'"),
+        ({"dataset_options": {"dims": 4}}, r"phantom: dims=4, expected 2 or 3"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        configure("ugmcl", **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_is_refused_for_a_data_set_without_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ssmis_core import configuration
+
+    monkeypatch.setattr(configuration, "_presets", lambda: {"quick": {"all": {"iterations": 5}}})
+    with pytest.raises(UserError, match=r"preset 'quick' has no factor for data set 'phantom' in 3D: give factor="):
+        configure("supervised")
+
+
+def test_importing_the_package_or_configuring_needs_no_keyword_that_is_not_named(tiny: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError):
+        configure("supervised", "phantom")  # type: ignore[call-arg]
+    assert tiny("supervised").dataset_options == {"dims": 2, "num_classes": 2, "size": [32, 32]}

@@ -1,0 +1,159 @@
+"""Evaluation of runs: rows, means and the conventions beside them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ssmis_core import Run, UserError, evaluate_run
+from ssmis_core.configuration import Configuration
+from ssmis_core.evaluation import predict_labels, predict_probabilities, save_nifti, score_case, summarise
+from ssmis_core.methods.base import Method
+
+NAN = float("nan")
+
+
+def row(case: str, name: str, dice: float, hd95: float, *, missed: bool = False, alarm: bool = False) -> dict[str, Any]:
+    numbers = {"dice": dice, "jaccard": dice / 2, "hd95": hd95, "asd": hd95 / 2}
+    return {"case": case, "class": name, **numbers, "missed": missed, "false_alarm": alarm}
+
+
+@pytest.fixture
+def run(tiny: Callable[..., Configuration], quietly: Callable[..., Run], tmp_path: Path) -> Run:
+    config = tiny("supervised", dataset_options={"dims": 2, "size": 32, "num_classes": 3}, iterations=2)
+    return quietly(config, tmp_path / "run")
+
+
+def test_means_are_over_cases_a_class_and_then_over_classes() -> None:
+    first, second = (
+        [row("a", "x", 0.8, 2.0), row("b", "x", 0.6, 4.0)],
+        [row("a", "y", 0.4, 8.0), row("b", "y", 0.2, 8.0)],
+    )
+    summary = summarise(first + second)
+    assert summary["cases"] == 2
+    assert summary["classes"]["x"]["dice"] == {"mean": pytest.approx(0.7), "std": pytest.approx(0.02**0.5), "n": 2}
+    assert summary["mean"]["dice"] == pytest.approx(0.5) and summary["mean"]["hd95"] == pytest.approx(5.5)
+    assert "hd95_mm" not in summary["mean"]
+
+
+def test_a_missed_object_is_counted_and_its_distances_are_not() -> None:
+    missed, alarm = row("b", "x", 0.0, NAN, missed=True), row("c", "x", NAN, NAN, alarm=True)
+    summary = summarise([row("a", "x", 0.8, 2.0), missed, alarm])
+    assert summary["missed"] == 1 and summary["false_alarms"] == 1
+    assert summary["classes"]["x"]["hd95"] == {"mean": 2.0, "std": None, "n": 1}
+    assert summary["classes"]["x"]["dice"]["n"] == 2
+
+
+def test_a_class_that_was_never_found_has_no_distance_at_all() -> None:
+    summary = summarise([row("a", "x", 0.0, NAN, missed=True)])
+    assert summary["classes"]["x"]["hd95"] == {"mean": None, "std": None, "n": 0} and "hd95" not in summary["mean"]
+    json.dumps(summary, allow_nan=False)
+
+
+def test_a_run_is_scored_by_case_and_class_with_its_conventions(run: Run) -> None:
+    summary = evaluate_run(run, device="cpu")
+    rows = run.rows("cases")
+    assert [(r["case"], r["class"]) for r in rows] == [
+        (case, name) for case in ("phantom-010", "phantom-011") for name in ("left atrium", "left ventricle")
+    ]
+    assert summary == run.summary and summary["cases"] == 2
+    assert set(summary["classes"]) == {"left atrium", "left ventricle"}
+    conventions = summary["conventions"]
+    assert conventions["split"] == "test" and conventions["empty"] == "nan" and "one-sided" in conventions["asd"]
+    dated = [(r["iteration"], r["split"], r["case"]) for r in run.rows("evaluations")]
+    assert dated == [(2, "test", r["case"]) for r in rows]
+    for key in ("hd95", "asd"):
+        for r in rows:  # 96 voxels of 1.25 mm are 32 voxels here
+            assert math.isnan(r[key]) or r[f"{key}_mm"] == pytest.approx(3.75 * r[key])
+
+
+def test_predictions_are_label_maps_on_the_cases_own_grid(run: Run) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    evaluate_run(run, device="cpu")
+    case = run.dataset().load("phantom-010")
+    image = nibabel.load(run.path / "predictions" / "phantom-010.nii.gz")
+    labels = predict_labels(run.method(), case.image, run.config)
+    assert np.array_equal(np.asarray(image.dataobj)[..., 0], labels) and np.allclose(image.affine, case.affine)
+
+
+def test_evaluating_again_gives_the_same_files_and_no_second_row(run: Run) -> None:
+    evaluate_run(run, device="cpu")
+    before = {path: path.read_bytes() for path in sorted(run.path.rglob("*")) if path.is_file()}
+    evaluate_run(run, device="cpu")
+    assert before == {path: path.read_bytes() for path in sorted(run.path.rglob("*")) if path.is_file()}
+
+
+def test_empty_zero_reproduces_the_papers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(self: Method, x: torch.Tensor) -> torch.Tensor:
+        p = torch.zeros(len(x), 3, *x.shape[2:])
+        p[:, 0] = 1
+        return p
+
+    monkeypatch.setattr(Method, "predict", nothing)
+    as_papers = evaluate_run(run, device="cpu", empty="zero", save_predictions=False)
+    honest = evaluate_run(run, device="cpu", save_predictions=False)
+    assert as_papers["mean"]["hd95"] == 0 and "hd95" not in honest["mean"]
+    assert honest["missed"] == as_papers["missed"] == 4 and honest["mean"]["dice"] == 0
+    assert as_papers["conventions"]["predictions"] == "not written"
+
+
+def test_the_largest_component_is_an_option_and_is_said(run: Run) -> None:
+    assert evaluate_run(run, device="cpu", largest_component=True)["conventions"]["largest_component"] is True
+
+
+def test_probabilities_come_back_on_the_images_own_grid(
+    tiny: Callable[..., Configuration], quietly: Callable[..., Run], tmp_path: Path
+) -> None:
+    config = tiny("supervised", dataset_options={"dims": 2, "size": 70}, factor=2, iterations=1)
+    run = quietly(config, tmp_path / "run")
+    case = run.dataset().load("phantom-010")
+    p = predict_probabilities(run.method(), case.image, config)
+    assert p.shape == (2, 70, 70)
+    torch.testing.assert_close(p.sum(0), torch.ones(70, 70))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "tets"}, r"unknown split 'tets'; did you mean 'test'"),
+        ({"split": "validation"}, r"phantom has no validation list to evaluate on"),
+        ({"empty": "none"}, r"unknown empty policy 'none'"),
+    ],
+    ids=["split", "no_list", "empty"],
+)
+def test_what_cannot_be_evaluated_is_one_line(settings: dict[str, Any], message: str, run: Run) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluate_run(run, device="cpu", **settings)
+
+
+def test_a_case_without_a_label_is_named(run: Run) -> None:
+    from dataclasses import replace
+
+    case = replace(run.dataset().load("phantom-010"), label=None)
+    with pytest.raises(UserError, match="case phantom-010: has no label to evaluate against"):
+        score_case(run.method(), case, run.config, class_names=("a", "b", "c"))
+
+
+def test_a_summary_before_any_evaluation_says_what_to_do(run: Run) -> None:
+    with pytest.raises(UserError, match=r"not evaluated yet \(no summary\.json\); run `ssmis evaluate "):
+        _ = run.summary
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3)])
+def test_the_same_labels_make_the_same_bytes(shape: tuple[int, ...], tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    labels = (np.arange(np.prod(shape)).reshape(shape) % 3).astype(np.uint8)
+    affine = np.diag([0.5, 0.5, 2.0, 1.0])
+    for name in ("a", "b"):
+        save_nifti(tmp_path / f"{name}.nii.gz", labels, affine)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    assert image.get_data_dtype() == np.uint8 and image.header.get_xyzt_units()[0] == "mm"
+    assert np.array_equal(np.asarray(image.dataobj).reshape(shape), labels) and np.allclose(image.affine, affine)

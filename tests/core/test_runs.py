@@ -1,0 +1,62 @@
+"""Run folders that are damaged, half made or something else: one line that names the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssmis_core import Run, UserError, evaluate_run
+from ssmis_core.configuration import Configuration
+from ssmis_core.runs import default_run_dir
+
+Tiny = Callable[..., Configuration]
+Quietly = Callable[..., Run]
+
+
+def test_a_kill_before_anything_was_written_does_not_bar_the_folder(
+    tiny: Tiny, quietly: Quietly, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.part").write_text('{"half')
+    assert quietly(tiny("supervised", iterations=1), tmp_path / "run").status == "finished"
+
+
+def test_a_damaged_checkpoint_is_one_line_that_names_it(
+    tiny: Tiny, quietly: Quietly, clockwork: Any, tmp_path: Path
+) -> None:
+    run = quietly(tiny(), tmp_path / "run", max_seconds=2, observers=[clockwork.observer()])
+    path = run.path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"checkpoint\.pt: cannot be read"):
+        quietly(tiny(), run.path)
+
+
+def test_damaged_weights_are_one_line_that_names_them(tiny: Tiny, quietly: Quietly, tmp_path: Path) -> None:
+    run = quietly(tiny("supervised", iterations=1), tmp_path / "run")
+    (run.path / "weights.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(UserError, match=r"weights\.safetensors: cannot be read"):
+        evaluate_run(run, device="cpu")
+    (run.path / "weights.safetensors").unlink()
+    with pytest.raises(UserError, match=r"no weights yet \(status: finished\)"):
+        evaluate_run(run, device="cpu")
+
+
+def test_a_folder_that_is_not_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not a run folder \(it has no run\.json\)"):
+        Run(tmp_path)
+
+
+def test_the_default_folder_is_the_same_for_the_same_settings_and_another_for_any_other(tiny: Tiny) -> None:
+    first, again, other = (
+        default_run_dir(tiny("supervised", seed=seed, filters=f)) for seed, f in ((0, 2), (0, 2), (0, 4))
+    )
+    assert first == again != other and first.name.startswith("supervised-phantom-4-quick-seed0-")
+
+
+def test_versions_machine_and_threads_are_kept(tiny: Tiny, quietly: Quietly, tmp_path: Path) -> None:
+    info = quietly(tiny("supervised", iterations=1), tmp_path / "run").info
+    assert {"python", "torch", "numpy"} <= info["environment"]["versions"].keys()
+    assert info["environment"]["machine"]["cores"] >= 1 and info["threads"] >= 1 and info["device"] == "cpu"

@@ -1,0 +1,141 @@
+"""Every notebook runs from its parameters, without a reader, and leaves its figures and a whole run folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+PLOTLY = "application/vnd.plotly.v1+json"
+LARGEST = 6_000_000  # bytes of an executed notebook
+FILES = ("run.json", "history.csv", "evaluations.csv", "cases.csv", "summary.json", "weights.safetensors")
+
+FIGURES = {
+    "00_start_here": [
+        "labeled-cases",
+        "unlabeled-cases",
+        "metrics",
+        "live",
+        "loss-terms",
+        "live-all",
+        "results",
+        "best-median-worst",
+    ],
+    "02_ugmcl": [
+        "idea",
+        "labeled-cases",
+        "unlabeled-cases",
+        "signed-distance",
+        "surface",
+        "inverse-transform",
+        "live",
+        "loss-terms",
+        "uncertainty",
+        "certainty-ramp",
+        "student-teacher",
+        "two-tasks",
+        "results",
+        "best-median-worst",
+        "ablation",
+        "published",
+    ],
+}
+MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may have no logged iteration
+EXTRA = {"00_start_here": ("all_labels",), "02_ugmcl": ("supervised", "without_intra_task")}
+SMALL = {"patch": [32, 32, 16], "stride": [32, 32, 16], "filters": 2}
+SOLID = {"dataset_options": {"size": [32, 32, 16]}, "settings": SMALL}
+FLAT = {"settings": {"patch": [32, 32], "stride": [32, 32], "filters": 2}}
+FLAT_OPTIONS = {"dims": 2, "size": 32}
+
+
+def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> dict[str, Any]:
+    """The notebook as papermill leaves it."""
+    papermill = pytest.importorskip("papermill")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
+    out = folder / f"{name}.ipynb"
+    papermill.execute_notebook(
+        str(NOTEBOOKS / f"{name}.ipynb"), str(out), parameters=parameters, cwd=str(folder), progress_bar=False
+    )
+    assert out.stat().st_size < LARGEST
+    return json.loads(out.read_text())
+
+
+def figures(notebook: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """{tag without "figure-": plotly outputs} of the executed cells."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for cell in notebook["cells"]:
+        for tag in cell["metadata"].get("tags", []):
+            if tag.startswith("figure-"):
+                outputs = cell.get("outputs", [])
+                found[tag.removeprefix("figure-")] = [o["data"][PLOTLY] for o in outputs if PLOTLY in o.get("data", {})]
+    return found
+
+
+def assert_whole(notebook: dict[str, Any], name: str, run: Path, *, test_cases: int = 20) -> None:
+    """No error, every figure once with title and description, and complete run folders."""
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    assert [o for o in outputs if o["output_type"] == "error"] == []
+    drawn = figures(notebook)
+    assert {tag: len(found) for tag, found in drawn.items()} == dict.fromkeys(FIGURES[name], 1)
+    for tag, (figure,) in drawn.items():
+        assert figure["layout"]["title"]["text"], tag
+        assert figure["layout"]["meta"]["alt"], tag
+        assert figure["data"] or figure["layout"].get("shapes") or tag in MAY_BE_EMPTY, tag
+    for folder in (run, *(run / "extra" / extra for extra in EXTRA[name])):
+        assert [file for file in FILES if not (folder / file).is_file()] == []
+        assert len(list((folder / "predictions").glob("*.nii.gz"))) == test_cases
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_a_notebook_runs_on_volumes_and_shows_every_figure(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = execute(name, tmp_path, monkeypatch, iterations=3, labeled=4, run_dir=str(tmp_path / "run"), **SOLID)
+    assert_whole(notebook, name, tmp_path / "run")
+
+
+def test_ugmcl_runs_on_slices_with_several_classes_into_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**FLAT_OPTIONS, "num_classes": 4}
+    notebook = execute("02_ugmcl", tmp_path, monkeypatch, iterations=3, dataset_options=options, beta=0.5, **FLAT)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("02_ugmcl-phantom-16-quick-seed0-")
+    assert json.loads((run / "run.json").read_text())["configuration"]["options"]["beta"] == 0.5
+    assert_whole(notebook, "02_ugmcl", run)
+
+
+def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"iterations": 10_000, "max_seconds": 0.2, "run_dir": str(tmp_path / "run")}
+    notebook = execute("02_ugmcl", tmp_path, monkeypatch, dataset_options=FLAT_OPTIONS, **limits, **FLAT)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
+    assert_whole(notebook, "02_ugmcl", tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_a_notebook_takes_the_parameters_that_all_share(name: str) -> None:
+    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())
+    cells = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    values: dict[str, Any] = {}
+    exec("".join(cells[0]["source"]), {}, values)
+    assert len(cells) == 1
+    shared = {"dataset": "phantom", "data_root": None, "preset": "quick", "iterations": None, "max_seconds": None}
+    shared |= {"seed": 0, "device": "auto", "variant": "paper", "run_dir": None, "dataset_options": None}
+    assert {key: values[key] for key in shared} == shared
+    assert values["labeled"] == {"00_start_here": 4, "02_ugmcl": 16}[name]
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_the_cells_of_a_notebook_are_short_and_half_of_them_are_prose(name: str) -> None:
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
+    code = [c for c in cells if c["cell_type"] == "code"]
+    longest = max(len(c["source"]) for c in code if "parameters" not in c["metadata"].get("tags", []))
+    assert longest <= 18
+    assert 2 * (len(cells) - len(code)) >= 0.7 * len(cells)
+    assert len(cells) <= 60

@@ -1,0 +1,112 @@
+"""Figures and tables of evaluated runs and of published numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from ssmis_core.errors import UserError
+from ssmis_core.published import published
+from ssmis_core.runs import Run
+from widgets.curves import loss_terms, term_curves, term_names
+from widgets.live import LiveCurves
+from widgets.published import dice_by_method, published_table
+from widgets.results import (
+    ablation,
+    case_scores,
+    conventions,
+    mean_interval,
+    paired_cases,
+    paired_reading,
+    results_table,
+)
+
+MakeRun = Callable[..., Run]
+
+
+def test_every_case_is_a_line_and_every_metric_a_button(make_run: MakeRun) -> None:
+    runs = {"few": make_run("a", [0.5, 0.6, 0.7]), "many": make_run("b", [0.6, 0.5, 0.9])}
+    figure = paired_cases(runs, title="t")
+    shown = [trace for trace in figure.data if trace.visible]
+    assert len(shown) == 4  # three cases and the means
+    assert [round(y, 1) for y in shown[-1].y] == [60.0, 66.7]
+    buttons = figure.layout.updatemenus[0].buttons
+    assert [button.label for button in buttons] == ["Dice", "Jaccard", "95HD", "ASD"]
+    assert all(sum(button.args[0]["visible"]) == 4 for button in buttons)
+
+
+def test_colour_tells_whether_a_case_got_better_also_where_less_is_better(make_run: MakeRun) -> None:
+    figure = paired_cases({"a": make_run("a", [0.5]), "b": make_run("b", [0.8])}, title="t")
+    assert len({trace.line.color for trace in figure.data if trace.mode == "lines+markers"}) == 1
+
+
+def test_missing_numbers_do_not_count(make_run: MakeRun) -> None:
+    run = make_run("a", [0.0, 0.5])
+    assert math.isnan(case_scores(run, "asd")["phantom-080"])
+    assert results_table({"a": run})["ASD (voxels)"].iloc[0].startswith("1.5")
+
+
+def test_a_run_that_is_not_evaluated_is_an_error_that_names_it(make_run: MakeRun) -> None:
+    run = make_run("a", [0.5])
+    (run.path / "cases.csv").unlink()
+    with pytest.raises(UserError, match="not evaluated yet"):
+        case_scores(run, "dice")
+
+
+def test_the_reading_states_difference_interval_and_wins(make_run: MakeRun) -> None:
+    text = paired_reading(make_run("b", [0.7, 0.8, 0.6]), make_run("a", [0.5, 0.6, 0.65]), names=("B", "A"))
+    assert "B 70.0, A 58.3" in text
+    assert "+11.7" in text
+    assert "3 test cases, better in 2" in text
+
+
+def test_the_interval_of_a_mean_is_the_t_interval() -> None:
+    mean, half = mean_interval([1.0, 2.0, 3.0])
+    assert mean == 2.0
+    assert half == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
+    assert math.isnan(mean_interval([1.0])[1])
+
+
+def test_the_ablation_shows_every_case_of_every_run(make_run: MakeRun) -> None:
+    runs = {name: make_run(name, [0.5, 0.6, 0.7]) for name in ("a", "b", "c")}
+    figure = ablation(runs, title="t")
+    assert list(figure.layout.xaxis.ticktext) == ["a", "b", "c"]
+    assert sum(len(trace.x) for trace in figure.data) == 3 * (3 + 1)
+
+
+def test_conventions_state_test_cases_and_checkpoint(make_run: MakeRun) -> None:
+    line = conventions(make_run("a", [0.5, 0.6]))
+    assert "2 test cases" in line and "weights: last" in line and "one seed" in line
+
+
+def test_loss_curves_have_the_terms_and_the_weight_on_its_own_axis(make_run: MakeRun) -> None:
+    figure = loss_terms(make_run("a", [0.5]))
+    assert [trace.name for trace in figure.data] == ["loss", "dice", "weight of consistency (right)"]
+    assert figure.data[-1].yaxis == "y2"
+    assert term_names([]) == []
+    assert len(term_curves([]).data) == 0
+
+
+def test_live_curves_take_reports_and_end_with_the_runs_history(make_run: MakeRun) -> None:
+    from ssmis_core.progress import Progress
+
+    live = LiveCurves("method")
+    live(Progress(10, 20, 1.0, 1.0, {"loss": 2.0}))
+    live(Progress(20, 20, 2.0, 0.0, {"loss": 1.0}, "finished"))
+    assert list(live.figure().data[0].x) == [10, 20]
+    live.finish(make_run("a", [0.5]))
+    assert [trace.name for trace in live.figure().data] == ["loss", "dice"]
+    assert "finished: 20 of 20" in live.figure().layout.title.text
+
+
+def test_published_numbers_are_drawn_a_point_a_report() -> None:
+    rows = published(dataset="LA", labeled=16)
+    figure = dice_by_method(rows, title="t", marked="UG-MCL")
+    assert sum(len(trace.x) for trace in figure.data) == len(rows)
+    assert "<b>UG-MCL</b>" in figure.layout.yaxis.ticktext
+    table = published_table(rows)
+    assert list(table["Dice (%)"]) == sorted(table["Dice (%)"], reverse=True)
+    with pytest.raises(UserError, match="at least one"):
+        dice_by_method([], title="t")

@@ -1,0 +1,87 @@
+"""Slices: which cuts are shown, what the slider moves, and units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssmis_core.errors import UserError
+from widgets import style
+from widgets.cuts import MOST_SLICES, spread
+from widgets.pixels import best_slice, grey, line_of
+from widgets.slices import Outline, Panel, class_outlines, panels
+
+
+def test_the_best_slice_is_the_fullest(ball: np.ndarray) -> None:
+    assert best_slice(ball) == 8
+    assert best_slice(np.zeros((4, 4, 9))) == 4
+    assert best_slice(np.ones((4, 4))) == 0
+
+
+@given(depth=st.integers(1, 40), low=st.integers(0, 39), count=st.sampled_from([1, 3, 5, 9]))
+def test_cuts_lie_within_the_object_in_order(depth: int, low: int, count: int) -> None:
+    low = min(low, depth - 1)
+    focus = np.zeros((3, 3, depth))
+    focus[1, 1, low:] = 1
+    cuts = spread(Panel(focus, "", focus=focus), count)
+    assert len(cuts) == count
+    assert cuts == sorted(cuts)
+    assert all(low <= z < depth for z in cuts)
+
+
+def test_a_slider_step_shows_one_cut_of_each_panel(ball: np.ndarray) -> None:
+    image = np.random.default_rng(0).normal(size=ball.shape)
+    border = [Outline(ball, "border")]
+    figure = panels([Panel(image, "a", outlines=border), Panel(image, "b", kind="distance")], title="t", alt="words")
+    steps = figure.layout.sliders[0].steps
+    assert 1 < len(steps) <= MOST_SLICES
+    for step in steps:
+        shown = [t for t, on in zip(figure.data, step.args[0]["visible"], strict=True) if on]
+        assert sum(t.type == "heatmap" for t in shown) == 2
+    assert style.alt_text(figure) == "words"
+
+
+def test_axes_are_in_mm_where_the_spacing_is_known_and_in_voxels_where_not(ball: np.ndarray) -> None:
+    known = panels([Panel(ball, "a")], title="t", alt="a", spacing=(0.5, 2.0, 1.0))
+    unknown = panels([Panel(ball, "a")], title="t", alt="a")
+    assert known.layout.xaxis.title.text == "x (mm)"
+    assert known.data[0].dx == 0.5 and known.data[0].dy == 2.0
+    assert unknown.layout.xaxis.title.text == "x (voxels)"
+
+
+def test_two_dimensional_maps_have_no_slider() -> None:
+    figure = panels([Panel(np.ones((8, 6)), "a"), Panel(np.zeros((8, 6)), "b")], title="t", alt="a")
+    assert not figure.layout.sliders
+    assert figure.data[0].z.shape == (6, 8)
+
+
+def test_no_panel_is_an_error_that_says_so() -> None:
+    with pytest.raises(UserError, match="expected at least one"):
+        panels([], title="t", alt="a")
+
+
+def test_images_become_bytes_over_their_whole_range() -> None:
+    shades = grey(np.linspace(-3, 8, 1000).reshape(10, 100))
+    assert shades.dtype == np.uint8
+    assert shades.min() == 0 and shades.max() == 255
+    assert np.all(grey(np.ones((4, 4))) == 0)
+
+
+def test_a_border_lies_half_a_voxel_outside_of_the_voxels() -> None:
+    mask = np.zeros((7, 7))
+    mask[2:5, 3:5] = 1
+    x, y = line_of(mask, (2.0, 1.0))
+    assert np.nanmin(x) == 3.0 and np.nanmax(x) == 9.0
+    assert np.nanmin(y) == 2.5 and np.nanmax(y) == 4.5
+    assert np.isnan(line_of(np.zeros((4, 4)))[0]).all()
+
+
+def test_several_classes_get_several_colours() -> None:
+    label = np.array([[0, 1], [2, 3]])
+    outlines = class_outlines(label, ("background", "a", "b", "c"), role="reference")
+    assert [o.name for o in outlines] == ["a, reference", "b, reference", "c, reference"]
+    assert len({o.colour for o in outlines}) == 3
+    (one,) = class_outlines(label, ("background", "a"), role="prediction")
+    assert (one.name, one.colour) == ("prediction", style.PREDICTION)

@@ -1,0 +1,70 @@
+"""Figures and tables of numbers that papers report, always with who reported them and how the weights were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from ssmis_core.errors import UserError
+from widgets import style
+
+if TYPE_CHECKING:
+    import pandas
+
+SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "x-thin-open")  # overlaps stay visible
+
+
+def dice_by_method(rows: Sequence[Mapping[str, Any]], *, title: str, marked: str | None = None) -> go.Figure:
+    """Dice of each method, a point a report, so that reports that differ show as a spread; hover names the source.
+
+    rows: as `ssmis_core.published.published` returns them; marked: a method whose name is printed bold.
+    Raises UserError without rows.
+    """
+    if not rows:
+        raise UserError("dice_by_method: no published rows to draw, expected at least one")
+    best = {name: max(r["dice"] for r in rows if r["method"] == name) for name in {r["method"] for r in rows}}
+    order = sorted(best, key=lambda name: best[name])
+    figure = go.Figure()
+    for number, protocol in enumerate(sorted({r["checkpoint_protocol"] for r in rows})):
+        chosen = [r for r in rows if r["checkpoint_protocol"] == protocol]
+        figure.add_scatter(
+            x=[r["dice"] for r in chosen],
+            y=[order.index(r["method"]) for r in chosen],
+            mode="markers",
+            name=f"weights: {protocol}",
+            marker={
+                "size": 12 + 3 * (number % 3),
+                "color": style.CYCLE[number],
+                "symbol": SYMBOLS[number % len(SYMBOLS)],
+            },
+            marker_line_width=2.5,
+            text=[f"{r['method']}, reported by {r['reported_by']}" for r in chosen],
+            hovertemplate="%{text}<br>Dice %{x:.2f} %<extra></extra>",
+        )
+    names = [f"<b>{name}</b>" if name == marked else name for name in order]
+    figure.update_yaxes(tickvals=list(range(len(order))), ticktext=names)
+    figure.update_xaxes(title_text="Dice (%), as reported")
+    legend = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
+    figure.update_layout(legend=legend, margin={"t": 90, "l": 150, "b": 50})
+    alt = f"Reported Dice of {len(order)} methods; points of one row are different reports of the same method."
+    return style.finish(figure, title=title, alt=alt, height=150 + 26 * len(order), width=760)
+
+
+def published_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
+    """The rows as a table, highest Dice first; a dash where a number was not reported."""
+    import pandas
+
+    names = {
+        "method": "method",
+        "dice": "Dice (%)",
+        "jaccard": "Jaccard (%)",
+        "hd95_voxel": "95HD (voxels)",
+        "asd_voxel": "ASD (voxels)",
+        "checkpoint_protocol": "weights chosen",
+        "reported_by": "reported by",
+    }
+    ordered = sorted(rows, key=lambda row: -row["dice"])
+    shown = [{title: "–" if row[key] != row[key] else row[key] for key, title in names.items()} for row in ordered]
+    return pandas.DataFrame(shown, columns=list(names.values())).set_index("method")
