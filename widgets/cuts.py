@@ -12,7 +12,7 @@ from widgets.pixels import best_slice
 if TYPE_CHECKING:
     from widgets.slices import Panel
 
-BYTES_A_FIGURE = 400_000  # of pixel data: with more, the executed notebook grows too large to share
+BYTES_A_FIGURE = 500_000  # of pixel data: with more, the executed notebook grows too large to share
 MOST_SLICES = 9
 
 

@@ -13,6 +13,8 @@ from ssmis_core.runs import Run
 from widgets import style
 from widgets.curves import term_curves
 
+PLOTLY = "application/vnd.plotly.v1+json"
+
 
 class LiveCurves:
     """A reporter for `train(report=...)`: one figure that is redrawn in place, at most every `every` seconds.
@@ -62,17 +64,38 @@ class LiveCurves:
 
     def draw(self) -> None:
         """Put the figure in the cell's output, in the place of the one before; nothing without a notebook."""
-        if not _in_notebook():
-            return
-        from IPython.display import display
+        if _in_notebook():
+            # a bundle, not the figure: plotly displays its figures by itself, and they could not be redrawn in place
+            figure = self.figure()
+            drawn = json.loads(figure.to_json())
+            self._handle = _show(self._handle, {PLOTLY: drawn, "text/plain": style.alt_text(figure)})
 
-        # a bundle, not the figure: plotly displays its figures by itself, and they could not be redrawn in place
-        figure = self.figure()
-        bundle = {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), "text/plain": style.alt_text(figure)}
-        if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
+
+class LiveLine:
+    """A reporter for `train(report=...)` that keeps one line of text up to date; for trainings beside the main one."""
+
+    def __init__(self, name: str, *, every: float = 2.0):
+        self.name, self.every, self.text = name, every, ""
+        self._handle: Any = None
+        self._last = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Take one report; show it when it is time to."""
+        self.text = f"{self.name}: {progress.line()}"
+        now = time.monotonic()
+        if _in_notebook() and (progress.status != "running" or now - self._last >= self.every):
+            self._last = now
+            self._handle = _show(self._handle, {"text/plain": self.text})
+
+
+def _show(handle: Any, bundle: dict[str, Any]) -> Any:
+    """Put a bundle into the cell's output, in the place of what the handle showed before; returns the handle."""
+    from IPython.display import display
+
+    if handle is None:
+        return display(bundle, raw=True, display_id=True)
+    handle.update(bundle, raw=True)
+    return handle
 
 
 def _in_notebook() -> bool:

@@ -1,4 +1,4 @@
-"""Surfaces of 3D objects: marching cubes on every second voxel, so that a notebook that holds them stays small."""
+"""Surfaces of 3D objects: marching cubes on every second voxel or fewer, so that a notebook with them stays small."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ import plotly.graph_objects as go
 
 from ssmis_core.errors import UserError
 
-STEP = 2  # voxels
+MOST_STEPS = 42  # along the longest axis
+
+
+def step_of(shape: Sequence[int]) -> int:
+    """Voxels from one marching cube to the next: 2, and more for a large volume."""
+    return max(2, -(-max(shape) // MOST_STEPS))
 
 
 def surface(
-    field: np.ndarray, level: float, *, spacing: Sequence[float] | None = None, step: int = STEP
+    field: np.ndarray, level: float, *, spacing: Sequence[float] | None = None, step: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vertices [V, 3] float32 and triangles [F, 3] int32 where a field crosses a level, in mm or in voxels.
 
-    The field [X, Y, Z] is low inside and closed at the array's edge. Both are empty where it does not cross the level.
+    The field [X, Y, Z] is low inside and closed at the array's edge; step: see `step_of`. Both arrays are empty where
+    the field does not cross the level.
     """
     if field.ndim != 3:
         raise UserError(f"surface: field has shape {field.shape}, expected [X, Y, Z]")
     from skimage.measure import marching_cubes
 
+    step = step or step_of(field.shape)
     padded = np.pad(np.asarray(field, np.float32), step, constant_values=float(field.max()))
     if not padded.min() < level < padded.max():
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
@@ -40,7 +47,7 @@ def mesh(
     spacing: Sequence[float] | None = None,
     name: str = "",
     opacity: float = 1.0,
-    step: int = STEP,
+    step: int | None = None,
 ) -> go.Mesh3d:
     """The surface of a field [X, Y, Z] (low inside) at a level as a Mesh3d trace."""
     points, triangles = surface(field, level, spacing=spacing, step=step)

@@ -72,6 +72,14 @@ def look(method: Method, example: Example) -> tuple[Step, Views]:
     return step, views
 
 
+def clearest(views: Views, first: int) -> int:
+    """The sample, from number `first` on, in whose patch the method sees the most foreground."""
+    count = views["probability"].value.shape[0]
+    return max(
+        range(min(first, count - 1), count), key=lambda sample: float(foreground(views["probability"], sample).mean())
+    )
+
+
 def untrained(run: Run) -> Method:
     """The run's method as it was before its first step: the same seed, so the same first weights."""
     config = run.config

@@ -92,10 +92,13 @@ class Knobs:
 
 KNOBS = {
     2: Knobs(  # a slice shows more of the atrium and fewer neighbours: a smaller one beside larger ones, to be as hard
-        atrium_radii=((0.28, 0.39), (0.20, 0.28), (0.26, 0.34)),
+        atrium_radii=((0.26, 0.37), (0.19, 0.27), (0.26, 0.34)),
         right_atrium_radii=((0.28, 0.40), (0.26, 0.36), (0.26, 0.36)),
-        vein_radius=(0.068, 0.100),
+        vein_radius=(0.065, 0.095),
         appendage_radius=(0.070, 0.105),
+        muscle_of_blood=(0.25, 0.55),
+        swirl=(0.11, 0.22),
+        noise=(0.02, 0.04),
     ),
     3: Knobs(),
 }

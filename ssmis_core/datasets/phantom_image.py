@@ -17,7 +17,7 @@ HALF_VIEW = (1.0, 1.0, 0.75)  # canonical half-widths of the field of view
 LEVELS = 4095  # 12-bit, as scanners store
 FAR = 9.0
 OTHER_BLOOD = ("left ventricle", "right atrium", "right ventricle", "aorta", "pulmonary artery", "vena cava")
-SWIRLING = (*OTHER_BLOOD, "spine", "blob", "fat")
+SWIRLING = (*OTHER_BLOOD, "spine", "blob", "fat", "muscle")
 
 Window = tuple[slice, ...]
 
@@ -70,9 +70,9 @@ def paint(draw: Draws, size: tuple[int, ...], num_classes: int, knobs: Knobs) ->
         inside, classes = image[window], label[window]  # views: writing to them paints
         if part.label == LEFT_ATRIUM:
             _paint_wall(draw, inside, classes, distance, levels["myocardium"], knobs)
-        level = levels[part.tissue] * (swirl[window] if part.tissue in SWIRLING else 1.0)
-        if part.tissue == "muscle":
-            level = _muscle(draw, levels, size)[window]
+        level = _muscle(draw, levels, size)[window] if part.tissue == "muscle" else levels[part.tissue]
+        if part.tissue in SWIRLING:
+            level = level * swirl[window]
         inside += np.clip(0.5 - distance / voxel, 0.0, 1.0) * (level - inside)
         classes[distance < 0.0] = part.label if part.label < num_classes else 0
     for value in range(1, num_classes):

@@ -133,7 +133,8 @@ class OpenNotebook:
 
     def prompt(self, number: int) -> str:
         """"[3]" once a cell has run, "[*]" while it waits or runs, "[ ]" before."""
-        return self.cell(number).locator(".jp-InputPrompt").first.inner_text().strip().rstrip(":")
+        # not the inner text, which is empty for cells that the browser does not draw as they are out of view
+        return (self.cell(number).locator(".jp-InputPrompt").first.text_content() or "").strip().rstrip(":")
 
     def ran(self, numbers: list[int]) -> bool:
         """Whether all these cells have run; a failure with the message as soon as any cell shows an error."""
@@ -143,7 +144,7 @@ class OpenNotebook:
     def errors(self) -> list[str]:
         """Texts of the error outputs on the page."""
         error = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
-        return self.page.locator(f".jp-Notebook {error}").all_inner_texts()
+        return self.page.locator(f".jp-Notebook {error}").all_text_contents()
 
     def saved(self) -> bool:
         """Whether the file holds every code cell as it ran."""
@@ -182,6 +183,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, require: Callable[[str, str], 
     own = {f"JUPYTER_{kind.upper()}_DIR": str(home / kind) for kind in ("config", "data", "runtime")}
     environment = {**os.environ, **own, "IPYTHONDIR": str(home / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
     environment.pop("PLOTLY_RENDERER", None)
+    environment["OMP_NUM_THREADS"] = "1"  # volumes this small gain nothing from threads that wait for each other
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -28,6 +28,7 @@ MEASURE = """figure => {
   const largest = drawings.reduce((a, b) => a.width * a.height > b.width * b.height ? a : b, {width: 0, height: 0});
   return {width: largest.width, height: largest.height, traces: (figure.data || []).length};
 }"""
+CONTENT_HEIGHT = "() => Math.max(...[...document.querySelectorAll('.jp-NotebookPanel *')].map(e => e.scrollHeight))"
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +130,11 @@ def test_a_slider_in_a_figure_changes_the_picture_beside_it(executed: Any) -> No
 
 def test_the_whole_page_is_kept_as_a_picture(executed: Any, artifacts: Path) -> None:
     page = executed.page
-    content = page.locator(".jp-WindowedPanel-outer, .jp-Notebook").first
-    height = content.evaluate("panel => panel.scrollHeight") + 100
+    height = page.evaluate(CONTENT_HEIGHT) + 150  # and the bars above and below
     page.set_viewport_size({"width": 1400, "height": min(height, TALLEST)})
     try:
-        executed.wait_idle()
+        executed.cell(0).scroll_into_view_if_needed()
+        settled(executed, page)
         page.screenshot(path=artifacts / "02_ugmcl-page.png")
     finally:
         page.set_viewport_size({"width": 1400, "height": 1500})

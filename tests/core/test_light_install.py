@@ -27,7 +27,7 @@ WITHOUT: tuple[str, ...] = (
     "requests",
     "SimpleITK",
 )
-WITHOUT += ("matplotlib", "skimage", "IPython", "ipywidgets", "anywidget", "papermill", "tqdm")
+WITHOUT += ("SimpleITK", "matplotlib", "skimage", "IPython", "ipywidgets", "anywidget", "papermill", "tqdm")
 
 TRAIN = """
 import importlib.machinery, sys

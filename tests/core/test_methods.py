@@ -265,7 +265,8 @@ def test_other_dimensions_or_a_single_class_are_user_errors(dims: int, num_class
 
 
 @pytest.mark.slow
-def test_a_compiled_network_gives_the_same_loss(make_batch: Make) -> None:
+def test_a_compiled_network_gives_the_same_loss(make_batch: Make, require: Callable[[str, str], None]) -> None:
+    require("g++", "apt-get install g++ (torch.compile builds with it)")
     plain, compiled = make_method("supervised", dropout=0.0), make_method("supervised", dropout=0.0)
     for network in compiled.children():
         network.compile()

@@ -11,7 +11,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.published import published
 from ssmis_core.runs import Run
 from widgets.curves import loss_terms, term_curves, term_names
-from widgets.live import LiveCurves
+from widgets.live import LiveCurves, LiveLine
 from widgets.published import dice_by_method, published_table
 from widgets.results import (
     ablation,
@@ -110,3 +110,13 @@ def test_published_numbers_are_drawn_a_point_a_report() -> None:
     assert list(table["Dice (%)"]) == sorted(table["Dice (%)"], reverse=True)
     with pytest.raises(UserError, match="at least one"):
         dice_by_method([], title="t")
+
+
+def test_a_live_line_names_the_training_and_where_it_is() -> None:
+    from ssmis_core.progress import Progress
+
+    line = LiveLine("supervised")
+    line(Progress(10, 20, 1.0, 1.0, {"loss": 2.0}))
+    assert line.text.startswith("supervised: 10/20")
+    line(Progress(20, 20, 2.0, 0.0, {}, "finished"))
+    assert "finished at iteration 20 of 20" in line.text

@@ -18,7 +18,7 @@ from widgets import consistency, style
 from widgets.cases import case_grid, read_prediction
 from widgets.diagrams import mutual_consistency
 from widgets.distance import distance_map, level_sets, steepness_slider
-from widgets.meshes import STEP, mask_mesh, surface
+from widgets.meshes import mask_mesh, step_of, surface
 from widgets.metric_figures import mistakes, score_of_mistakes
 from widgets.replay import Example, array, example_batch, foreground, look
 
@@ -95,7 +95,8 @@ def test_a_surface_lies_on_the_border_in_mm_and_is_small(ball: np.ndarray) -> No
     points, triangles = surface(distance, 1e-3, spacing=(1.0, 2.0, 1.0))
     assert points.dtype == np.float32 and triangles.dtype == np.int32
     radius = np.linalg.norm(points / (1, 2, 1) - (12, 10, 8), axis=1)
-    assert abs(float(radius.mean()) - 5.5) < STEP
+    assert abs(float(radius.mean()) - 5.5) < step_of(ball.shape)
+    assert (step_of((64, 64, 48)), step_of((240, 160, 88))) == (2, 6)
     assert len(mask_mesh(np.zeros((8, 8, 8)), colour="red").x) == 0
     with pytest.raises(UserError, match=r"expected \[X, Y, Z\]"):
         surface(distance[0], 0.0)
