@@ -5,7 +5,6 @@ A benchmark is run as a script (`python benchmarks/metrics.py`), so it imports t
 
 from __future__ import annotations
 
-import csv
 import os
 import platform
 import sys
@@ -48,18 +47,3 @@ def cpu_model() -> str:
     except OSError:
         pass  # not Linux
     return platform.processor() or platform.machine() or "unknown"
-
-
-def write_csv(path: str | os.PathLike[str], rows: Sequence[dict[str, object]]) -> None:
-    """Write rows of equal keys, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -18,9 +18,10 @@ from statistics import mean, median
 from time import perf_counter
 
 import numpy as np
-from machine import machine, write_csv
+from machine import machine
 from scipy import ndimage
 
+from ssmis_core.files import write_csv
 from ssmis_core.metrics import evaluate
 
 TEST_LIST = Path(__file__).resolve().parents[1] / "data" / "la" / "test.list"

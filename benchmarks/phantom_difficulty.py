@@ -19,12 +19,13 @@ import numpy as np
 from scipy import ndimage
 
 from ssmis_core.datasets import open_dataset
+from ssmis_core.files import write_csv
 
 LEVELS = (*np.linspace(-1.5, 4.5, 25).round(2).tolist(), float("inf"))  # z-scores
 
 
 def main() -> int:
-    from machine import machine, write_csv
+    from machine import machine
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")

@@ -33,7 +33,7 @@ def uncertainty_contrast(before: Views, after: Views, example: Example, *, sampl
         Panel(entropies[0], f"before training<br>mean {entropies[0].mean():.2f} nats", kind="uncertainty", top=top),
         Panel(entropies[1], f"after training<br>mean {entropies[1].mean():.2f} nats", kind="uncertainty", top=top),
     ]
-    alt = "Entropy of the teacher's mean prediction on one patch: high everywhere before training, at borders after."
+    alt = "Entropy of the teacher's mean prediction on one patch, before training and after it, on one scale."
     title = "Where is the teacher unsure?"
     return panels(parts, title=title, alt=alt, spacing=example.spacing, panel_height=240)
 

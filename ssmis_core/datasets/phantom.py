@@ -83,7 +83,8 @@ class Knobs:
     fat_contrast: float = 0.30  # the least difference between fat and the atrium's blood, as a fraction of the blood
     lung: Range = (0.04, 0.16)
     texture: Range = (0.02, 0.06)  # of every tissue, fine
-    swirl: Range = (0.14, 0.28)  # of everything near but the atrium: trabeculae, turbulent flow, marrow, fat lobules
+    swirl: Range = (0.14, 0.28)  # of the other chambers, vessels and marrow: trabeculae, turbulent flow
+    tissue_swirl: float = 0.5  # share of it in fat and in the chest's muscle
     grain: Range = (0.040, 0.065)  # size of the swirls
     bias: Range = (0.05, 0.30)  # log amplitude
     blur: Range = (0.45, 0.90)  # voxels, standard deviation of the point spread function

@@ -17,7 +17,7 @@ HALF_VIEW = (1.0, 1.0, 0.75)  # canonical half-widths of the field of view
 LEVELS = 4095  # 12-bit, as scanners store
 FAR = 9.0
 OTHER_BLOOD = ("left ventricle", "right atrium", "right ventricle", "aorta", "pulmonary artery", "vena cava")
-SWIRLING = (*OTHER_BLOOD, "spine", "blob", "fat", "muscle")
+SWIRLING = (*OTHER_BLOOD, "spine", "blob")
 
 Window = tuple[slice, ...]
 
@@ -71,8 +71,8 @@ def paint(draw: Draws, size: tuple[int, ...], num_classes: int, knobs: Knobs) ->
         if part.label == LEFT_ATRIUM:
             _paint_wall(draw, inside, classes, distance, levels["myocardium"], knobs)
         level = _muscle(draw, levels, size)[window] if part.tissue == "muscle" else levels[part.tissue]
-        if part.tissue in SWIRLING:
-            level = level * swirl[window]
+        share = knobs.tissue_swirl if part.tissue in ("fat", "muscle") else float(part.tissue in SWIRLING)
+        level = level * (1.0 + share * swirl[window])
         inside += np.clip(0.5 - distance / voxel, 0.0, 1.0) * (level - inside)
         classes[distance < 0.0] = part.label if part.label < num_classes else 0
     for value in range(1, num_classes):
@@ -153,11 +153,11 @@ def _muscle(draw: Draws, levels: dict[str, float], size: tuple[int, ...]) -> np.
 
 
 def _swirl(draw: Draws, size: tuple[int, ...], knobs: Knobs) -> np.ndarray:
-    """A factor round 1 for tissue that is not even; the left atrium's blood is slow, and alike everywhere."""
+    """Relative unevenness of tissue other than the left atrium's blood, which is slow and alike everywhere."""
     grain = draw.uniform(knobs.grain)
     sigma = [grain * n / (2 * half) for half, n in zip(HALF_VIEW, size, strict=False)]
     field = ndimage.gaussian_filter(draw.array(size), sigma, truncate=2.5)
-    return 1.0 + field * (draw.uniform(knobs.swirl) / (field.std() + TINY))
+    return field * (draw.uniform(knobs.swirl) / (field.std() + TINY))
 
 
 def _paint_wall(

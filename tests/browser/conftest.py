@@ -148,7 +148,10 @@ class OpenNotebook:
 
     def saved(self) -> bool:
         """Whether the file holds every code cell as it ran."""
-        cells = json.loads(self.path.read_text())["cells"]
+        try:
+            cells = json.loads(self.path.read_text())["cells"]
+        except ValueError:  # it is being written
+            return False
         return all(cells[n]["execution_count"] for n in self.code())
 
     def fail_on_error(self) -> None:

@@ -22,11 +22,12 @@ CONTROLS = ("supervised", "without_intra_task")  # trained after it, in this ord
 RUN_SECONDS = 240  # for all cells of a small run, on a busy machine
 TALLEST = 16_000  # pixels that Chromium puts in one picture
 
-# Width and height of the largest drawing in a cell's plotly figure, its traces, and the text of its title.
+# Width and height of the largest drawing in a plotly figure, and how many things are drawn in it.
 MEASURE = """figure => {
   const drawings = [...figure.querySelectorAll('svg.main-svg, canvas')].map(d => d.getBoundingClientRect());
   const largest = drawings.reduce((a, b) => a.width * a.height > b.width * b.height ? a : b, {width: 0, height: 0});
-  return {width: largest.width, height: largest.height, traces: (figure.data || []).length};
+  const {shapes = [], annotations = []} = figure.layout;
+  return {width: largest.width, height: largest.height, things: figure.data.length + shapes.length + annotations.length};
 }"""
 CONTENT_HEIGHT = "() => Math.max(...[...document.querySelectorAll('.jp-NotebookPanel *')].map(e => e.scrollHeight))"
 
@@ -58,22 +59,28 @@ def figure_of(opened: Any, number: int) -> Any:
     drawn.first.wait_for(state="attached")
     drawn.first.scroll_into_view_if_needed()
     figure = opened.cell(number).locator(".js-plotly-plot")
+
+    def alive() -> bool:
+        box = drawn.first.bounding_box()
+        opened.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        return bool(figure.count())
+
     if figure.count() == 0:
-        drawn.locator("img.plot-img").first.hover()
-        figure.first.wait_for(state="attached")
+        opened.wait_for(alive, 20, f"the figure of cell {number} to come alive")
+        opened.page.mouse.move(0, 0)
     assert drawn.count() == 1, f"cell {number} shows {drawn.count()} figures, expected one"
     return figure
 
 
 def assert_figures_drawn(opened: Any) -> None:
-    """Every cell tagged figure-* shows a plotly figure with traces, at a size that can be read."""
+    """Every cell tagged figure-* shows a plotly figure that is not empty, at a size that can be read."""
     figures = opened.tagged("figure-")
     assert figures
     for tag, number in figures.items():
         figure = figure_of(opened, number)
         figure.locator("svg.main-svg, canvas").first.wait_for(state="visible")
         size = figure.evaluate(MEASURE)
-        assert size["width"] > 200 and size["height"] > 150 and size["traces"] > 0, f"{tag}: {size}"
+        assert size["width"] > 200 and size["height"] > 150 and size["things"] > 0, f"{tag}: {size}"
 
 
 def settled(opened: Any, part: Any) -> bytes:
@@ -120,7 +127,7 @@ def test_a_slider_in_a_figure_changes_the_picture_beside_it(executed: Any) -> No
         if figure.locator(".slider-grip-rect").count() == 0:
             continue
         # The drawing without the slider: its grip alone moving would not be enough.
-        drawing = figure.locator(".cartesianlayer, .gl-container").first
+        drawing = figure.locator(".cartesianlayer, .gl-container").filter(visible=True).first
         before = settled(executed, drawing)
         drag_slider(executed, figure)
         executed.wait_for(lambda: drawing.screenshot() != before, 10, f"{tag}: the slider to change the picture")
@@ -134,8 +141,10 @@ def test_the_whole_page_is_kept_as_a_picture(executed: Any, artifacts: Path) -> 
     page.set_viewport_size({"width": 1400, "height": min(height, TALLEST)})
     try:
         executed.cell(0).scroll_into_view_if_needed()
-        settled(executed, page)
-        page.screenshot(path=artifacts / "02_ugmcl-page.png")
+        (artifacts / "02_ugmcl-page.png").write_bytes(settled(executed, page))
+        if height > TALLEST:
+            executed.cell(len(executed.cells) - 1).scroll_into_view_if_needed()
+            (artifacts / "02_ugmcl-page-end.png").write_bytes(settled(executed, page))
     finally:
         page.set_viewport_size({"width": 1400, "height": 1500})
     assert (artifacts / "02_ugmcl-page.png").stat().st_size > 10_000
