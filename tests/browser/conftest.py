@@ -25,13 +25,19 @@ import pytest
 
 LOOPBACK = {"127.0.0.1", "localhost"}
 ON_THE_PAGE = ("data", "blob", "about")  # addresses that name no machine
-# What JupyterLab itself writes to the browser's console; everything else there is held against the notebook.
-JUPYTERLABS_OWN = ()
+# Patterns of what JupyterLab itself writes to the browser's console (nothing, in 4.6). All else counts as ours.
+JUPYTERLABS_OWN: tuple[str, ...] = ()
 # Chromium as root and offline: it may look up no name but this machine's, and WebGL is drawn in software.
-CHROMIUM = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --enable-unsafe-swiftshader"
-).split() + ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-swiftshader",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
 IDLE = """() => {
@@ -132,7 +138,7 @@ class OpenNotebook:
         self.cell(number).and_(self.page.locator(".jp-mod-active")).wait_for()
 
     def prompt(self, number: int) -> str:
-        """"[3]" once a cell has run, "[*]" while it waits or runs, "[ ]" before."""
+        """What stands left of a cell: [3] once it has run, [*] while it waits or runs, [ ] before."""
         # not the inner text, which is empty for cells that the browser does not draw as they are out of view
         return (self.cell(number).locator(".jp-InputPrompt").first.text_content() or "").strip().rstrip(":")
 
@@ -238,14 +244,14 @@ def browser(require: Callable[[str, str], None]) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
         yield chromium
         chromium.close()
 
 
 @pytest.fixture(scope="module")
 def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., OpenNotebook]]:
-    """`open_notebook(path, name, **parameters)`: a copy with these parameters, as papermill sets them, open in a page."""
+    """`open_notebook(path, name, **parameters)`: a copy with parameters set as papermill does, open in a page."""
     pages = []
 
     def open_one(path: Path, name: str, **parameters: Any) -> OpenNotebook:
