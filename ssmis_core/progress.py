@@ -22,9 +22,9 @@ class Progress:
     def line(self) -> str:
         """One line of text."""
         if self.status != "running":
-            return f"{self.status} at iteration {self.done} of {self.total} after {_duration(self.seconds)}"
+            return f"{self.status} at iteration {self.done} of {self.total} after {duration(self.seconds)}"
         terms = "  ".join(f"{name} {value:.4g}" for name, value in self.terms.items())
-        return f"{self.done}/{self.total}  {_duration(self.seconds)} < {_duration(self.remaining)}  {terms}"
+        return f"{self.done}/{self.total}  {duration(self.seconds)} < {duration(self.remaining)}  {terms}"
 
 
 Reporter = Callable[[Progress], None]
@@ -51,7 +51,8 @@ class TerminalReporter:
             print(progress.line(), file=sys.stderr, flush=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

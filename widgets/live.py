@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ssmis_core.progress import Progress
+from ssmis_core.progress import Progress, duration
 from ssmis_core.runs import Run
 from widgets import style
 from widgets.curves import term_curves
@@ -31,14 +31,13 @@ class LiveCurves:
         self.name, self.every = name, every
         self.rows: list[dict[str, Any]] = []
         self.caption = "waiting for the first report"
-        self._handle: Any = None
         self._last = float("-inf")
 
     def __call__(self, progress: Progress) -> None:
         """Take one report; draw when it is time to."""
         if progress.terms and (not self.rows or self.rows[-1]["iteration"] != progress.done):
             self.rows.append({"iteration": progress.done, **progress.terms})
-        left = f", about {progress.remaining:.0f} s left" if progress.status == "running" else ""
+        left = f", about {duration(progress.remaining)} left" if progress.status == "running" else ""
         where = f"{progress.status}: {progress.done} of {progress.total} iterations"
         self.caption = f"{where} in {progress.seconds:.0f} s{left}"
         now = time.monotonic()
@@ -65,10 +64,12 @@ class LiveCurves:
     def draw(self) -> None:
         """Put the figure in the cell's output, in the place of the one before; nothing without a notebook."""
         if _in_notebook():
-            # a bundle, not the figure: plotly displays its figures by itself, and they could not be redrawn in place
+            # the output is cleared, not updated: JupyterLab's plotly renderer keeps the first figure of an output
+            from IPython.display import clear_output, display
+
             figure = self.figure()
-            drawn = json.loads(figure.to_json())
-            self._handle = _show(self._handle, {PLOTLY: drawn, "text/plain": style.alt_text(figure)})
+            clear_output(wait=True)
+            display({PLOTLY: json.loads(figure.to_json()), "text/plain": style.alt_text(figure)}, raw=True)
 
 
 class LiveLine:
