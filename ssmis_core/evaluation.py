@@ -23,6 +23,11 @@ from ssmis_core.resampling import coarsen_image, refine
 from ssmis_core.runs import Run
 
 METRICS = ("dice", "jaccard", "hd95", "asd", "hd95_mm", "asd_mm")
+DISTANCES = {
+    "distances": "voxels (hd95, asd); millimetres (hd95_mm, asd_mm) where spacing is known",
+    "hd95": "95th percentile of both directed distance sets pooled",
+    "asd": "one-sided, prediction to reference",
+}
 
 
 def predict_probabilities(
@@ -123,33 +128,23 @@ def evaluate_run(
             save_nifti(run.path / "predictions" / f"{case_id}.nii.gz", labels, case.affine)
         if report:
             report(number, len(lists[split]), case_id)
-    # the weights that are scored: the selected ones where the protocol selects
     info = run.info
-    selected = info.get("selected") or {}
-    iteration = selected.get("iteration", info.get("iterations_done", config.iterations))
-    dated = [{"iteration": iteration, "split": split, **row} for row in rows]
-    kept = [
-        row
-        for row in run.rows("evaluations")
-        if (row["iteration"], row["split"]) != (iteration, split) or row["split"] != split
-    ]
-    run.write_rows("evaluations", kept + dated)
+    iteration = (info.get("selected") or {}).get("iteration", info.get("iterations_done", config.iterations))
+    kept = [row for row in run.rows("evaluations") if (row["iteration"], row["split"]) != (iteration, split)]
+    run.write_rows("evaluations", kept + [{"iteration": iteration, "split": split, **row} for row in rows])
     run.write_rows("cases", rows)
+    predictions = "predictions/" if written else "not written"
+    if save_predictions and not written:
+        predictions += ": nibabel is not installed"
     conventions = {
         "split": split,
-        "iteration": iteration,
-        "status": run.status,
+        "iteration": iteration,  # of the weights that were scored: the selected ones where the protocol selects
+        "status": info["status"],
         "checkpoint_protocol": config.protocol,
-        "distances": "voxels (hd95, asd); millimetres (hd95_mm, asd_mm) where spacing is known",
-        "hd95": "95th percentile of both directed distance sets pooled",
-        "asd": "one-sided, prediction to reference",
+        **DISTANCES,
         "empty": empty,
         "largest_component": largest_component,
-        "predictions": "predictions/"
-        if written
-        else "not written"
-        if save_predictions is False
-        else "not written: nibabel is not installed",
+        "predictions": predictions,
     }
     summary = {"method": config.method, "labeled": config.labeled, **summarise(rows), "conventions": conventions}
     write_json(run.path / "summary.json", summary)
