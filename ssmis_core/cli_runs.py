@@ -30,7 +30,11 @@ Variant = Annotated[
 Iterations = Annotated[int | None, typer.Option(metavar="N", help="Length of the training (default: the preset's).")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Every random draw follows from it.")]
 MaxSeconds = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Stop after so long; the same command goes on from there.")
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Stop after so long, but not before one iteration; the same command goes on from there.",
+    ),
 ]
 Protocol = Annotated[
     str,
@@ -184,8 +188,6 @@ def _train(
     evaluate: bool,
 ) -> None:
     """Train and, when it came to its end, evaluate."""
-    if max_seconds is not None and not max_seconds > 0:
-        raise UserError(f"--max-seconds {max_seconds:g}: expected a number above 0")
     if evaluate or config.protocol == "best-on-test":
         _check_test_files(config, data_root)
     if (folder / "run.json").is_file():

@@ -47,9 +47,12 @@ def train(
 ) -> Run:
     """Train a method and return its run folder; go on with it when the folder holds a part of the same training.
 
-    max_seconds: stop after so long in this call, with a checkpoint. A Ctrl-C or kernel interrupt does the same.
+    max_seconds: stop after so long in this call, with a checkpoint and weights, yet never before one iteration (so 0
+    trains one). A Ctrl-C or kernel interrupt does the same.
     Raises UserError for bad input before anything is written, NonFiniteLoss when a loss term is NaN or infinite.
     """
+    if max_seconds is not None and not max_seconds >= 0:
+        raise UserError(f"max_seconds={max_seconds:g}: expected 0 or more")
     device = choose_device(device)
     dataset = open_dataset(config.dataset, data_root, **config.dataset_options)
     with reproducible(config.deterministic):
@@ -134,14 +137,16 @@ class Training:
 
     def go(self, stop: StopRequest, max_seconds: float | None) -> None:
         """Run the stages from where the state stands; always leaves a usable run folder."""
-        self.started, self.before, begun_at = time.monotonic(), self.state.seconds, self.state.done
+        self.started, self.before = time.monotonic(), self.state.seconds
         status = "failed"
         try:
-            while self.state.stage < len(self.stages) and not stop and not self.out_of_time(max_seconds):
+            # the limits are looked at after an iteration: a new run that is stopped at once has weights all the same
+            while self.state.stage < len(self.stages):
                 self.run_stage(self.stages[self.state.stage], stop, max_seconds)
+                if stop or self.out_of_time(max_seconds):
+                    break
             finished = self.state.stage == len(self.stages)
-            if self.state.done > begun_at or finished:
-                self.save()
+            self.save()
             status = "finished" if finished else "interrupted" if stop else "stopped"
         except NonFiniteLoss as error:
             self.run.update(error=str(error))

@@ -48,7 +48,7 @@ def la_root(tmp_path: Path) -> Path:
         (["--labeled", "0"], "labeled=0"),
         (["--labeled", "two"], "--labeled"),
         (["--iterations", "0"], "iterations=0"),
-        (["--max-seconds", "0"], "expected a number above 0"),
+        (["--max-seconds", "-1"], "max_seconds=-1: expected 0 or more"),
         (["--protocol", "best"], "known: best-on-test, best-on-validation, last"),
         (["--protocol", "best-on-test"], "needs validate_every above 0"),
         (["--device", "cuda:99"], "device 'cuda:99'"),

@@ -82,16 +82,24 @@ def test_a_stopped_run_can_be_evaluated(tiny: Tiny, quietly: Quietly, clockwork:
     assert summary["conventions"]["status"] == "stopped" and summary["conventions"]["iteration"] == 3
 
 
-def test_no_time_at_all_leaves_a_run_that_the_next_call_finishes(
+def test_no_time_at_all_is_one_iteration_and_leaves_a_run_that_can_be_used_and_finished(
     tiny: Tiny, quietly: Quietly, same_training: Same, clockwork: Any, tmp_path: Path
 ) -> None:
     config = tiny()
-    assert quietly(config, tmp_path / "run", max_seconds=0).status == "stopped"
-    assert quietly(config, tmp_path / "run", max_seconds=2, observers=[clockwork.observer()]).status == "stopped"
-    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
-    assert quietly(config, tmp_path / "run", max_seconds=0).status == "stopped"
-    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+    for done in (1, 2):
+        run = quietly(config, tmp_path / "run", max_seconds=0, observers=[clockwork.observer()])
+        assert (run.status, run.info["iterations_done"]) == ("stopped", done)
+        assert run.method().training is False  # it has weights
     same_training(quietly(config, tmp_path / "run"), quietly(config, tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_a_time_limit_that_cannot_be_is_refused_before_anything_is_written(
+    seconds: float, tiny: Tiny, quietly: Quietly, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"max_seconds={seconds}: expected 0 or more"):
+        quietly(tiny(), tmp_path / "run", max_seconds=seconds)
+    assert not (tmp_path / "run").exists()
 
 
 KILL = """
