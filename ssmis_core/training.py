@@ -31,7 +31,7 @@ from ssmis_core.observers import Observer
 from ssmis_core.progress import Progress, Reporter, TerminalReporter
 from ssmis_core.runs import Run
 from ssmis_core.schedules import learning_rate_factor
-from ssmis_core.validation import Validator, held_out
+from ssmis_core.validation import Validator, held_out, rows_up_to
 from ssmis_core.views import Views
 
 
@@ -132,6 +132,7 @@ class Training:
         self.checkpoint = run.load_checkpoint()
         if self.checkpoint:
             self.state = State(**self.checkpoint["state"])
+            self.state.evaluations = rows_up_to(self.state.done, run.rows("evaluations"), self.state.evaluations)
             self.method.load_state_dict(self.checkpoint["method"])
             self.log.restore(self.checkpoint["log"], self.device)
 

@@ -25,6 +25,20 @@ def held_out(config: Configuration, dataset: Dataset, labeled: Sequence[str]) ->
     return list(labeled[:-count]), list(labeled[-count:])
 
 
+def rows_up_to(
+    iteration: int, written: Sequence[dict[str, Any]], stored: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of evaluations.csv that a training which goes on from `iteration` keeps; later ones are made again.
+
+    written: the file's, which also has the evaluations of a stopped run; stored: the checkpoint's, for what the file
+    lacks.
+    """
+    kept = [row for row in written if row["iteration"] <= iteration]
+    there = {(row["iteration"], row["split"]) for row in kept}
+    kept += [row for row in stored if (row["iteration"], row["split"]) not in there]
+    return sorted(kept, key=lambda row: row["iteration"])
+
+
 class Validator:
     """Scores the cases that the protocol names, every `validate_every` iterations and at the end.
 

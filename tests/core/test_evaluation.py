@@ -157,3 +157,20 @@ def test_the_same_labels_make_the_same_bytes(shape: tuple[int, ...], tmp_path: P
     image = nibabel.load(tmp_path / "a.nii.gz")
     assert image.get_data_dtype() == np.uint8 and image.header.get_xyzt_units()[0] == "mm"
     assert np.array_equal(np.asarray(image.dataobj).reshape(shape), labels) and np.allclose(image.affine, affine)
+
+
+def test_rows_of_evaluations_stay_up_to_the_iteration_that_training_goes_on_from(
+    tiny: Callable[..., Configuration], quietly: Callable[..., Run], clockwork: Any, tmp_path: Path
+) -> None:
+    config = tiny(iterations=8, protocol="best-on-test", validate_every=2)
+    run = quietly(config, tmp_path / "run", max_seconds=5, observers=[clockwork.observer()])
+    evaluate_run(run, save_predictions=False, device="cpu", split="train")
+    before = run.rows("evaluations")
+    # a row that a killed training wrote after its last checkpoint: that iteration is trained again
+    run.write_rows("evaluations", [*before, {**before[0], "iteration": 6, "dice": -1.0}])
+    for seconds in (1, None):  # the second time, the evaluation stands in the checkpoint too
+        run = quietly(config, run.path, max_seconds=seconds, observers=[clockwork.observer()])
+    rows, trained = run.rows("evaluations"), [row for row in before if row["split"] == "train"]
+    assert len(trained) == 10 and [row for row in rows if row["split"] == "train"] == trained
+    validated = [row["iteration"] for row in rows if row["split"] == "test"]
+    assert validated == [2, 2, 4, 4, 6, 6, 8, 8] and all(row["dice"] >= 0 for row in rows)

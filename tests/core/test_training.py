@@ -79,6 +79,15 @@ def test_a_finished_run_returns_at_once(
     assert times == {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()}
 
 
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_a_time_limit_that_cannot_be_is_refused_before_anything_is_written(
+    seconds: float, tiny: Tiny, quietly: Quietly, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"max_seconds={seconds}: expected 0 or more"):
+        quietly(tiny(), tmp_path / "run", max_seconds=seconds)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
