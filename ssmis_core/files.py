@@ -64,10 +64,16 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomic(path, lambda temporary: temporary.write_text(buffer.getvalue()))
 
 
-def read_csv(path: Path) -> list[dict[str, Any]]:
-    """Rows of a CSV with numbers as numbers (whole ones as int) and empty cells as NaN."""
+def read_csv(path: Path, *, text: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Rows of a CSV with numbers as numbers (whole ones as int) and empty cells as NaN.
+
+    text: columns that are kept as they are written, such as the names of cases, which may look like numbers ("007").
+    """
     with path.open(newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return [
+            {key: value if key in text else _number(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _number(text: str) -> Any:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ssmis_core.datasets import Dataset
     from ssmis_core.methods.base import Method
 
+NAMES = ("stage", "split", "case", "class")  # columns that are never numbers
 VERSIONED = ("torch", "numpy", "scipy", "h5py", "nibabel", "MedPy", "safetensors")
 
 
@@ -89,7 +90,7 @@ class Run:
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Rows of history, evaluations or cases; none when the file is not there yet."""
         path = self.path / f"{name}.csv"
-        return read_csv(path) if path.is_file() else []
+        return read_csv(path, text=NAMES) if path.is_file() else []
 
     def table(self, name: str) -> pandas.DataFrame:
         """The same as a pandas data frame."""

@@ -93,6 +93,11 @@ def test_csv_columns_come_in_the_order_of_their_first_row_and_gaps_are_nan(tmp_p
     assert math.isnan(second["b"]) and second["c"] is True
 
 
+def test_csv_columns_of_names_stay_texts_even_where_they_look_like_numbers(tmp_path: Path) -> None:
+    write_csv(tmp_path / "x.csv", [{"case": "007", "dice": 1.0}, {"case": "12E4", "dice": 0.5}])
+    assert [row["case"] for row in read_csv(tmp_path / "x.csv", text=("case",))] == ["007", "12E4"]
+
+
 numbers = st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False))
 cells = st.one_of(numbers, st.booleans(), st.just("left atrium, upper"))
 
