@@ -19,7 +19,7 @@ DatasetOption = Annotated[str, typer.Option(metavar="NAME", help="Name of the da
 Labeled = Annotated[int, typer.Option(metavar="N", help="How many training cases keep their labels: the first N.")]
 RunDir = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Run folder (default: runs/DATASET/METHOD-VARIANT-LABELED-PRESET-seedSEED)."),
+    typer.Option(metavar="DIR", help="Run folder (default: one of its own in runs/ for each combination of settings)."),
 ]
 Preset = Annotated[
     str, typer.Option(metavar="NAME", help="quick: minutes on a laptop's CPU; full: the paper's budget and sizes.")
@@ -111,17 +111,19 @@ def train(
     \b
     Examples:
       ssmis train ugmcl --labeled 16
-      ssmis train ugmcl --dataset la --labeled 16 --preset full --variant released --set beta=0.5
+      ssmis train ugmcl --dataset la --labeled 16 --preset full --run-dir runs/ugmcl-la-16
+      ssmis train ugmcl --variant released --set beta=0.5 --set filters=4
       ssmis train mean_teacher --data-option dims=2 --protocol best-on-validation --validate-every 100
     """
     from ssmis_core.cli_values import data_options, run_settings
     from ssmis_core.configuration import configure
+    from ssmis_core.runs import default_run_dir
 
     data: dict[str, Any] = {"dataset": dataset, "dataset_options": data_options(data_option), "data_root": data_root}
     named: dict[str, Any] = {"labeled": labeled, "preset": preset, "variant": variant, "seed": seed}
     length: dict[str, Any] = {"iterations": iterations, "protocol": protocol, "validate_every": validate_every}
     config = configure(method, **data, **named, **length, **run_settings(method, set_))
-    folder = run_dir or Path("runs", dataset, f"{method}-{variant}-{labeled}-{preset}-seed{seed}")
+    folder = run_dir or default_run_dir(config)
     _train(config, folder, data_root=data_root, device=device, max_seconds=max_seconds, evaluate=evaluate)
 
 
@@ -139,8 +141,8 @@ def evaluate(
 
     \b
     Examples:
-      ssmis evaluate runs/la/ugmcl-paper-16-full-seed0
-      ssmis evaluate runs/la/ugmcl-paper-16-full-seed0 --empty zero --largest-component
+      ssmis evaluate runs/ugmcl-la-16
+      ssmis evaluate runs/ugmcl-la-16 --empty zero --largest-component
     """
     opened = _open_run(run)
     _evaluate(opened, split=split, empty=empty, largest_component=largest_component, data_root=data_root, device=device)
@@ -162,7 +164,7 @@ def predict(
 
     \b
     Example:
-      ssmis predict runs/la/ugmcl-paper-16-full-seed0 scan.nii.gz --output scan-atrium.nii.gz
+      ssmis predict runs/ugmcl-la-16 scan.nii.gz --output scan-atrium.nii.gz
     """
     from ssmis_core.prediction import predict_file
 

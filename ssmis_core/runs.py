@@ -168,13 +168,14 @@ class Run:
 def default_run_dir(config: Configuration, *, root: str | os.PathLike[str] = "runs", name: str | None = None) -> Path:
     """Where a run goes when nobody says: <root>/<name>-<data set>-<labels>-<preset>-seed<seed>-<hash>.
 
-    name: the method's by default. The hash is over the whole configuration, so another setting is another folder and
-    the same settings find their run again.
+    name: the method's by default; a variant other than "paper" follows it. The hash is over the whole configuration,
+    so another setting is another folder and the same settings find their run again, by notebook or command.
     """
     text = json.dumps(config.as_dict(), sort_keys=True, default=str)
     digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-    parts = (name or config.method, config.dataset, config.labeled, config.preset, f"seed{config.seed}", digest)
-    return Path(root) / "-".join(map(str, parts))
+    variant = () if config.variant == "paper" else (config.variant,)
+    parts = (name or config.method, *variant, config.dataset, config.labeled, config.preset, f"seed{config.seed}")
+    return Path(root) / "-".join(map(str, (*parts, digest)))
 
 
 def environment() -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ssmis_core import cli, training
-from ssmis_core.runs import Run
+from ssmis_core.runs import Run, default_run_dir
 from tests.core.cli_helpers import FLAT, contents, empty_folder, write_nifti
 
 fresh = pytest.fixture(autouse=True)(empty_folder)
@@ -23,7 +23,8 @@ fresh = pytest.fixture(autouse=True)(empty_folder)
 
 def test_train_then_evaluate_then_predict(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["train", *FLAT]) == 0
-    folder = Path("runs/phantom/supervised-paper-2-quick-seed0")
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("supervised-phantom-2-quick-seed0-")
     shown = capsys.readouterr().out
     for part in ("left atrium", "Dice %", "Jaccard %", "95HD", "ASD", "missed", "20 test cases", "the last iteration"):
         assert part in shown
@@ -50,6 +51,23 @@ def test_a_finished_training_is_not_done_again(capsys: pytest.CaptureFixture[str
     assert cli.run(["train", *FLAT, "--no-evaluate", "--run-dir", "r"]) == 0
     assert contents(Path("r")) == before
     assert "summary.json" not in before
+
+
+def test_every_combination_of_settings_has_a_folder_that_the_same_command_finds_again() -> None:
+    for settings in (
+        [],
+        ["--set", "beta=0.5"],
+        ["--variant", "released", "--set", "network=vnet"],
+        ["--iterations", "2"],
+    ):
+        command = ["train", "ugmcl", *FLAT[1:], "--no-evaluate", "--max-seconds", "0", *settings]
+        before = set(Path("runs").glob("*"))
+        assert cli.run(command) == 0
+        (folder,) = set(Path("runs").iterdir()) - before
+        assert folder == default_run_dir(Run(folder).config)  # as a notebook finds it
+        assert cli.run([*command, "--device", "cpu"]) == 0
+        assert Run(folder).info["iterations_done"] == 2
+    assert len(list(Path("runs").glob("ugmcl-released-phantom-2-quick-seed0-*"))) == 1
 
 
 def test_ctrl_c_saves_everything_and_the_same_command_goes_on(
