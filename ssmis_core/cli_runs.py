@@ -192,8 +192,6 @@ def _train(
     """Train and, when it came to its end, evaluate."""
     if evaluate or config.protocol == "best-on-test":
         _check_test_files(config, data_root)
-    if (folder / "run.json").is_file():
-        _read_run(folder)
     from ssmis_core.training import train as train_method
 
     run = train_method(config, run_dir=folder, data_root=data_root, device=device, max_seconds=max_seconds)
@@ -236,24 +234,11 @@ def _evaluate(
     print(f"run folder: {run.path}")
 
 
-def _read_run(path: Path) -> Run:
-    """A run folder whose run.json was checked."""
+def _open_run(path: Path) -> Run:
+    """A run folder with weights."""
     from ssmis_core.runs import Run
 
     run = Run(path)
-    try:
-        _, _ = run.config.differences(run.config), run.info["status"]
-    except UserError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path / 'run.json'}: cannot be read ({reason}), expected it as training writes it") from error
-    return run
-
-
-def _open_run(path: Path) -> Run:
-    """A run folder with weights."""
-    run = _read_run(path)
     if not run.info.get("shape") or not (path / "weights.safetensors").is_file():
         raise UserError(f"{path}: no weights yet (status: {run.status}); train it first")
     return run

@@ -62,7 +62,10 @@ def parse_pairs(pairs: Iterable[str] | None, *, flag: str) -> dict[str, str]:
 
 def data_options(pairs: Iterable[str] | None) -> dict[str, Any]:
     """Options of a data set; the data set itself says which it knows and what they may be."""
-    return {key: parse_value(text) for key, text in parse_pairs(pairs, flag="--data-option").items()}
+    options = parse_pairs(pairs, flag="--data-option")
+    if "root" in options:
+        raise UserError(f"--data-option root={options['root']}: expected --data-root instead, which says the same")
+    return {key: parse_value(text) for key, text in options.items()}
 
 
 def run_settings(method: str, pairs: Iterable[str] | None) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def configure(
     from ssmis_core.methods import method_options
 
     _check_whole("labeled", labeled, 1)
-    data = open_dataset(dataset, data_root, **(dataset_options or {}))
+    data = open_dataset(dataset, data_root, **_dataset_options(dataset_options))
     data.split(labeled)
     table = preset_table(preset, dataset=dataset, dims=data.dims, method=method)
     own = {key: settings.pop(key) for key in list(settings) if key in SETTINGS}
@@ -158,6 +158,17 @@ def _check(config: Configuration) -> None:
         raise UserError("protocol 'best-on-validation' holds out a labeled case: labeled=1 leaves none to train on")
     if any(step > size for step, size in zip(config.stride, config.patch, strict=True)):
         raise UserError(f"stride={list(config.stride)}: expected at most the patch, {list(config.patch)}, an axis")
+
+
+def _dataset_options(options: Any) -> Mapping[str, Any]:
+    """Options by name; none for None."""
+    options = {} if options is None else options
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise UserError(f"dataset_options={options!r}: expected options by name, such as {{'dims': 2}}")
+    for name, instead in (("name", "dataset"), ("root", "data_root")):
+        if name in options:
+            raise UserError(f"dataset_options {name}={options[name]!r}: expected {instead}= instead")
+    return options
 
 
 def _check_whole(key: str, value: Any, least: int) -> None:

@@ -53,6 +53,29 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, lambda temporary: temporary.write_text(text))
 
 
+def read_json(path: Path, *, keys: Sequence[str], expected: str) -> dict[str, Any]:
+    """The object in a JSON file, which has at least `keys`; UserError in one line, with what is `expected`, if not."""
+
+    def damaged(found: str) -> UserError:
+        return UserError(f"{path}: cannot be read (found {found}), expected {expected}")
+
+    try:
+        content = path.read_bytes()
+        value = json.loads(content)
+    except OSError as error:
+        raise damaged(str(error.strerror)) from error
+    except ValueError as error:
+        raise damaged(
+            f"{len(content)} bytes that are not whole JSON: {error}" if content else "an empty file"
+        ) from error
+    if not isinstance(value, dict):
+        raise damaged(f"a {type(value).__name__}")
+    lacking = [repr(key) for key in keys if key not in value]
+    if lacking:
+        raise damaged(f"no {' and no '.join(lacking)}")
+    return value
+
+
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows as CSV; columns in the order in which they first appear; NaN is an empty cell."""
     columns = list(dict.fromkeys(key for row in rows for key in row))

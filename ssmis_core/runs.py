@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssmis_core.configuration import Configuration
 from ssmis_core.errors import UserError
-from ssmis_core.files import read_csv, write_atomic, write_csv, write_json
+from ssmis_core.files import read_csv, read_json, write_atomic, write_csv, write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -43,6 +43,7 @@ class Run:
         self.path = Path(path)
         if not (self.path / "run.json").is_file():
             raise UserError(f"{self.path}: not a run folder (it has no run.json)")
+        _ = self.config  # a damaged run.json shows here rather than in the middle of something
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Configuration) -> Run:
@@ -71,12 +72,18 @@ class Run:
 
     @property
     def info(self) -> dict[str, Any]:
-        """run.json."""
-        return json.loads((self.path / "run.json").read_text())
+        """run.json; UserError when it is damaged."""
+        return read_json(self.path / "run.json", keys=("configuration", "status"), expected="what training writes")
 
     @property
     def config(self) -> Configuration:
-        return Configuration.from_dict(self.info["configuration"])
+        """The configuration in run.json; UserError when it is damaged."""
+        try:
+            return Configuration.from_dict(self.info["configuration"])
+        except (KeyError, TypeError) as error:
+            found = f"with no {error}" if isinstance(error, KeyError) else f"that does not fit: {error}"
+            told = f"cannot be read (found a configuration {found}), expected what training writes"
+            raise UserError(f"{self.path / 'run.json'}: {told}") from error
 
     @property
     def status(self) -> str:
@@ -103,11 +110,12 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """summary.json; UserError when the run has not been evaluated."""
+        """summary.json; UserError when the run has not been evaluated or the file is damaged."""
         path = self.path / "summary.json"
         if not path.is_file():
             raise UserError(f"{self.path}: not evaluated yet (no summary.json); run `ssmis evaluate {self.path}`")
-        return json.loads(path.read_text())
+        expected = f"what `ssmis evaluate {self.path}` writes"
+        return read_json(path, keys=("cases", "missed", "conventions"), expected=expected)
 
     def dataset(self, data_root: str | os.PathLike[str] | None = None) -> Dataset:
         """The run's data set, found at data_root or where the data set looks by default."""
@@ -120,9 +128,9 @@ class Run:
         """The run's method with its selected weights, in eval mode; of a run cut short, with its latest ones."""
         from ssmis_core.methods import create_method
 
-        config, shape = self.config, self.info["shape"]
-        method = create_method(config.method, variant=config.variant, **shape, **config.options)
-        method.load_state_dict(self.load_weights())
+        config, weights = self.config, self.load_weights()  # a run that never trained has no shape either
+        method = create_method(config.method, variant=config.variant, **self.info["shape"], **config.options)
+        method.load_state_dict(weights)
         return method.to(device).eval()
 
     def load_weights(self) -> dict[str, torch.Tensor]:

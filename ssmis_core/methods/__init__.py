@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -62,10 +63,12 @@ def create_method(
 def _typed(cls: type[Method], method: str, option: str, value: Any) -> Any:
     expected = get_type_hints(cls.Options)[option]
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if expected == tuple[str, ...] and isinstance(value, (list, tuple)):
         return tuple(value)
     plain = expected if expected in (bool, int, float, str) else tuple
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
         raise UserError(f"option {option}={value!r} of {method}: expected {getattr(expected, '__name__', expected)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"option {option}={value!r} of {method}: expected a finite number")
     return value

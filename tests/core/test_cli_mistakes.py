@@ -27,6 +27,7 @@ def la_root(tmp_path: Path) -> Path:
         (["--dataset", "fantom"], "unknown data set 'fantom'; did you mean 'phantom'? (known: "),
         (["--data-option", "sise=16"], "did you mean 'size'? (known: "),
         (["--data-option", "size=12"], "at least 16"),
+        (["--data-option", "root=scans"], "expected --data-root instead"),
         (["--preset", "quikc"], "unknown preset 'quikc'; did you mean 'quick'? (known: full, quick)"),
         (["--variant", "papers"], "did you mean 'paper'? (known: paper)"),
         (["--set", "filtres=4"], "did you mean 'filters'? (known: "),

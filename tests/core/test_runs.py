@@ -44,6 +44,55 @@ def test_damaged_weights_are_one_line_that_names_them(tiny: Tiny, quietly: Quiet
         evaluate_run(run, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"configuration": {"met', "23 bytes that are not whole JSON: Unterminated string"),
+        ("", "an empty file"),
+        ("\xff", "1 bytes that are not whole JSON"),
+        ("[]", "a list"),
+        ("{}", "no 'configuration' and no 'status'"),
+        ('{"configuration": {}, "status": "new"}', "a configuration with no 'factor'"),
+        (
+            '{"configuration": 3, "status": "new"}',
+            "a configuration that does not fit: 'int' object is not subscriptable",
+        ),
+    ],
+)
+def test_a_damaged_run_json_is_one_line_that_names_it(text: str, found: str, tiny: Tiny, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", tiny())
+    (run.path / "run.json").write_bytes(text.encode("latin-1"))
+    for read in (lambda: Run(run.path), lambda: run.config, lambda: Run.create(run.path, tiny())):
+        with pytest.raises(UserError) as caught:
+            read()
+        told = str(caught.value)
+        assert told.startswith(f"{run.path / 'run.json'}: cannot be read (found {found}") and "\n" not in told
+        assert told.endswith("), expected what training writes")
+
+
+def test_a_damaged_summary_is_one_line_that_says_how_to_write_it_anew(
+    tiny: Tiny, quietly: Quietly, tmp_path: Path
+) -> None:
+    run = quietly(tiny("supervised", iterations=1), tmp_path / "run")
+    evaluate_run(run, save_predictions=False, device="cpu")
+    path = run.path / "summary.json"
+    for text, found in (
+        (path.read_text()[:-10], "that are not whole JSON"),
+        ('{"cases": 2, "missed": 0}', "conventions"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=rf"summary\.json: cannot be read \(found .*{found}") as caught:
+            _ = run.summary
+        assert str(caught.value).endswith(f"expected what `ssmis evaluate {run.path}` writes")
+    evaluate_run(run, save_predictions=False, device="cpu")
+    assert run.summary["cases"] == 2
+
+
+def test_a_run_that_never_trained_has_no_weights(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no weights yet \(status: new\); train it first"):
+        evaluate_run(Run.create(tmp_path / "run", tiny()), device="cpu")
+
+
 def test_a_folder_that_is_not_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not a run folder \(it has no run\.json\)"):
         Run(tmp_path)
