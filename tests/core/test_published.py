@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def test_every_row_has_a_source_a_protocol_and_numbers_in_range() -> None:
     assert len(rows) > 100
     for row in rows:
         assert row["reported_by"] and row["checkpoint_protocol"]
+        assert not re.search(r"[0-9a-f]{8}", row["reported_by"])  # a paper's name, not a file's
         assert 0 < row["dice"] < 100
 
 
