@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,10 +35,11 @@ def loss_terms(run: Run, *, title: str = "Which loss terms fall, and when?") -> 
         figure.add_scatter(x=x, y=y, mode="lines", name="weight of consistency (right)", line=pen, yaxis="y2")
         axis = {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False, "tickmode": "auto"}
         figure.update_layout(yaxis2={**axis, "title": {"text": "weight λ(t), no unit"}})
-    figure.layout.yaxis.type = "log"
+    figure.update_layout(yaxis=log_axis(rows))
+    kinds = (("log", log_axis(rows)), ("linear", {"type": "linear", "tickmode": "auto", "dtick": None}))
     buttons = [
-        {"label": name, "method": "relayout", "args": [{"yaxis.type": kind}]}
-        for name, kind in (("log", "log"), ("linear", "linear"))
+        {"label": name, "method": "relayout", "args": [{f"yaxis.{key}": value for key, value in settings.items()}]}
+        for name, settings in kinds
     ]
     menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02}
     figure.update_layout(updatemenus=[{**menu, "yanchor": "bottom"}], margin={"t": 95, "l": 75, "r": 230, "b": 55})
@@ -45,6 +47,19 @@ def loss_terms(run: Run, *, title: str = "Which loss terms fall, and when?") -> 
     names = ", ".join(term_names(rows)) or "none yet"
     alt = f"Loss terms against the iteration ({names}), with the weight of the consistency terms."
     return style.finish(figure, title=title, alt=alt, height=440, width=940)
+
+
+def log_axis(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings of a logarithmic y axis for the terms in rows of a history, with labels that do not crowd.
+
+    Labeled are the powers of ten, over fewer than three of them 1, 2 and 5 of each, and over less than one whatever
+    plotly chooses, which is then evenly spaced.
+    """
+    names = term_names(rows)
+    values = [row[name] for row in rows for name in names if row.get(name, 0) > 0]
+    decades = math.log10(max(values) / min(values)) if values else 0.0
+    dtick = None if decades < 0.8 else "D2" if decades < 3 else math.ceil(decades / 8)
+    return {"type": "log", "tickmode": "linear" if dtick else "auto", "dtick": dtick, "tickformat": "~g"}
 
 
 def term_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from ssmis_core.progress import Progress, duration
 from ssmis_core.runs import Run
 from widgets import style
-from widgets.curves import term_curves
+from widgets.curves import log_axis, term_curves
 
 PLOTLY = "application/vnd.plotly.v1+json"
 
@@ -48,8 +48,7 @@ class LiveCurves:
     def figure(self) -> go.Figure:
         """The curves so far."""
         figure = term_curves(self.rows)
-        figure.layout.yaxis.type = "log"
-        figure.update_layout(margin={"t": 75, "l": 75, "b": 50})
+        figure.update_layout(yaxis=log_axis(self.rows), margin={"t": 75, "l": 75, "b": 50})
         alt = f"Loss terms of {self.name} while it trains; {self.caption}."
         return style.finish(figure, title=f"{self.name}, {self.caption}", alt=alt, height=380)
 

@@ -53,7 +53,7 @@ def dice_by_method(rows: Sequence[Mapping[str, Any]], *, title: str, marked: str
 
 
 def published_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
-    """The rows as a table, highest Dice first; a dash where a number was not reported."""
+    """The rows as a table, highest Dice first; a dash where a number was not reported; the methods are its index."""
     import pandas
 
     names = {
@@ -67,4 +67,4 @@ def published_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
     }
     ordered = sorted(rows, key=lambda row: -row["dice"])
     shown = [{title: "–" if row[key] != row[key] else row[key] for key, title in names.items()} for row in ordered]
-    return pandas.DataFrame(shown, columns=list(names.values())).set_index("method")
+    return style.one_header(pandas.DataFrame(shown, columns=list(names.values())).set_index("method"))

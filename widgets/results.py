@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from widgets import style
 if TYPE_CHECKING:
     import pandas
 
+LINE = 88  # characters that fit beside a notebook's margins
 # metric: (label, factor, is more better)
 METRICS: dict[str, tuple[str, float, bool]] = {
     "dice": ("Dice (%)", 100.0, True),
@@ -116,7 +118,10 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
 
 
 def paired_reading(better: Run, worse: Run, *, names: tuple[str, str], metric: str = "dice") -> str:
-    """One sentence: both means, the mean paired difference with its 95 % t-interval, and in how many cases it is up."""
+    """In words: both means, the mean paired difference with its 95 % t-interval, and in how many cases it is better.
+
+    Lines are broken between words: a notebook breaks longer ones anywhere.
+    """
     label, factor, more = METRICS[metric]
     a, b = case_scores(better, metric), case_scores(worse, metric)
     both = [case for case in a if case in b and not math.isnan(a[case] + b[case])]
@@ -126,15 +131,19 @@ def paired_reading(better: Run, worse: Run, *, names: tuple[str, str], metric: s
     mean, half = mean_interval(difference)
     wins = int((difference > 0).sum() if more else (difference < 0).sum())
     means = [factor * float(np.mean([table[case] for case in both])) for table in (a, b)]
-    return (
+    text = (
         f"{label}: {names[0]} {means[0]:.1f}, {names[1]} {means[1]:.1f}. Paired difference {mean:+.1f} "
         f"(95 % interval {mean - half:+.1f} to {mean + half:+.1f}) over {len(both)} test cases, "
         f"better in {wins}. One training each: the interval is over cases, not over seeds."
     )
+    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def results_table(runs: Mapping[str, Run]) -> pandas.DataFrame:
-    """One row a run: labels, iterations done, mean and standard deviation over cases, objects missed, status."""
+    """One row a run: labels, iterations done, mean and standard deviation over cases, objects missed, status.
+
+    The runs' names are the index.
+    """
     import pandas
 
     rows = []
@@ -146,7 +155,7 @@ def results_table(runs: Mapping[str, Run]) -> pandas.DataFrame:
             row[label] = f"{np.mean(values):.1f} ± {spread:.1f}" if values else "none"
         row.update(missed=run.summary["missed"], status=run.status)
         rows.append(row)
-    return pandas.DataFrame(rows).set_index("run")
+    return style.one_header(pandas.DataFrame(rows).set_index("run"))
 
 
 def conventions(run: Run) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 import plotly.io as pio
+
+if TYPE_CHECKING:
+    import pandas
 
 # Okabe & Ito (2008), Color universal design.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
@@ -44,6 +48,11 @@ def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width:
         meta={"alt": alt},
     )
     return figure
+
+
+def one_header(table: pandas.DataFrame) -> pandas.DataFrame:
+    """The table with the name of its index in the corner: pandas would give it a second, else empty header row."""
+    return table.rename_axis(index=None, columns=table.index.name)
 
 
 def alt_text(figure: go.Figure) -> str:

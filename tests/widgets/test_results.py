@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from ssmis_core.errors import UserError
+from ssmis_core.files import write_csv
 from ssmis_core.published import published
 from ssmis_core.runs import Run
-from widgets.curves import loss_terms, term_curves, term_names
+from widgets.curves import log_axis, loss_terms, term_curves, term_names
 from widgets.live import LiveCurves, LiveLine
 from widgets.published import dice_by_method, published_table
 from widgets.results import (
@@ -59,7 +61,15 @@ def test_the_reading_states_difference_interval_and_wins(make_run: MakeRun) -> N
     text = paired_reading(make_run("b", [0.7, 0.8, 0.6]), make_run("a", [0.5, 0.6, 0.65]), names=("B", "A"))
     assert "B 70.0, A 58.3" in text
     assert "+11.7" in text
-    assert "3 test cases, better in 2" in text
+    assert "3 test cases, better in 2" in " ".join(text.split())
+
+
+def test_the_reading_breaks_its_lines_between_words(make_run: MakeRun) -> None:
+    names = ("a method with a long name", "another method")
+    text = paired_reading(make_run("b", [0.7, 0.8]), make_run("a", [0.5, 0.6]), names=names, metric="hd95")
+    lines = text.splitlines()
+    assert len(lines) > 1 and max(map(len, lines)) <= 88 and not any(line != line.strip() for line in lines)
+    assert "Paired difference -2.0 (95 % interval -2.0 to -2.0)" in " ".join(lines)
 
 
 def test_the_interval_of_a_mean_is_the_t_interval() -> None:
@@ -89,6 +99,35 @@ def test_loss_curves_have_the_terms_and_the_weight_on_its_own_axis(make_run: Mak
     assert len(term_curves([]).data) == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "dtick"),
+    [
+        ([1.5, 0.0, 2e-5], 1),  # five decades, and a zero that a logarithm does not show
+        ([1.0, 1e-12], 2),
+        ([2.0, 0.1], "D2"),
+        ([0.9, 0.6], None),  # no power of ten in between
+        ([], None),
+    ],
+)
+def test_labels_of_a_logarithmic_axis_are_few(values: list[float], dtick: Any) -> None:
+    axis = log_axis([{"iteration": n, "dice": value} for n, value in enumerate(values)])
+    assert axis["type"] == "log" and axis["dtick"] == dtick
+    assert axis["tickmode"] == ("auto" if dtick is None else "linear")
+
+
+def test_both_loss_figures_have_that_axis_and_the_linear_button_undoes_it(make_run: MakeRun) -> None:
+    run = make_run("a", [0.5])
+    write_csv(run.path / "history.csv", [{"iteration": n, "loss": 10.0**-n} for n in range(5)])
+    live = LiveCurves("method")
+    live.finish(run)
+    figure = loss_terms(run)
+    for axis in (figure.layout.yaxis, live.figure().layout.yaxis):
+        assert (axis.type, axis.dtick, axis.title.text) == ("log", 1, "loss (no unit)")
+    log, linear = (button.args[0] for button in figure.layout.updatemenus[0].buttons)
+    assert (log["yaxis.type"], log["yaxis.dtick"]) == ("log", 1)
+    assert (linear["yaxis.type"], linear["yaxis.tickmode"], linear["yaxis.dtick"]) == ("linear", "auto", None)
+
+
 def test_live_curves_take_reports_and_end_with_the_runs_history(make_run: MakeRun) -> None:
     from ssmis_core.progress import Progress
 
@@ -110,6 +149,22 @@ def test_published_numbers_are_drawn_a_point_a_report() -> None:
     assert list(table["Dice (%)"]) == sorted(table["Dice (%)"], reverse=True)
     with pytest.raises(UserError, match="at least one"):
         dice_by_method([], title="t")
+
+
+@pytest.mark.parametrize("dataset", ["LA", "ACDC", "BraTS2019", "Pancreas-CT"])
+def test_the_published_table_shows_every_source_whole(dataset: str) -> None:
+    rows = published(dataset=dataset)
+    for start in range(0, len(rows), 50):  # pandas leaves out the middle of longer tables
+        some = rows[start : start + 50]
+        shown = published_table(some).to_html(notebook=True)
+        assert all(f"<td>{row['reported_by']}</td>" in shown for row in some)
+
+
+def test_tables_have_one_header_row_with_the_name_of_the_index(make_run: MakeRun) -> None:
+    tables = {"run": results_table({"few": make_run("a", [0.5])}), "method": published_table(published(dataset="LA"))}
+    for name, table in tables.items():
+        head = table.to_html(notebook=True).partition("</thead>")[0]
+        assert head.count("<tr") == 1 and f"<th>{name}</th>" in head
 
 
 def test_a_live_line_names_the_training_and_where_it_is() -> None:
