@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml
 	  "SSMIS Workbench needs Python 3.11 or newer; $(PYTHON) is " + v + ": try make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python "$(TORCH)" -e '.[all,test]'
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python "$(TORCH)" -e '.[all,test]'
 	@touch $@
 
 demo: $(STAMP)  ## train one method on synthetic scans and write a notebook with its figures: out.ipynb

@@ -23,7 +23,7 @@ from ssmis_core.errors import UserError
 VERSION = 1  # raise it with any change that changes a voxel
 TRAIN, TEST = 80, 20
 CLASS_NAMES = ("background", "left atrium", "left ventricle", "right atrium")
-DEFAULT_SIZE = {2: (96, 96), 3: (64, 64, 48)}
+DEFAULT_SIZE = {2: (96, 96), 3: (64, 64, 64)}
 VOXEL_MM = 1.25  # at the default size; another size samples the same field of view
 SMALLEST_SIDE = 16
 CACHE_BYTES = 256 * 2**20
@@ -37,7 +37,7 @@ class Knobs:
 
     # Pose of the heart
     heart_shift: float = 0.12
-    heart_scale: Range = (0.85, 1.15)
+    heart_scale: Range = (1.2, 1.5)
     heart_turn: tuple[Range, Range, Range] = ((-35.0, 35.0), (-22.0, 22.0), (-22.0, 22.0))  # degrees about z, x, y
     part_turn: float = 18.0  # degrees, each chamber by itself
     chest_shift: float = 0.10
@@ -53,7 +53,7 @@ class Knobs:
     branch_jitter: float = 0.25
     branch_bend: float = 0.15
     ostium_blend: Range = (0.05, 0.12)
-    atrium_wall: Range = (0.0, 0.035)  # thin, and open in places
+    atrium_wall: Range = (0.0, 0.05)  # thin, and open in places
     # Neighbours
     neighbour_jitter: float = 0.30
     neighbour_overlap: Range = (0.10, 0.35)
@@ -77,27 +77,28 @@ class Knobs:
     # Appearance: intensities are fractions of the scanner's range
     blood: Range = (0.50, 0.95)
     blood_contrast: Range = (-0.14, 0.14)  # of each chamber and vessel, relative to the left atrium
-    muscle_of_blood: Range = (0.30, 0.65)
+    muscle_of_blood: Range = (0.30, 0.75)
     dark_blood: float = 0.0  # probability that blood is darker than muscle
     fat: Range = (0.15, 1.0)
     fat_contrast: float = 0.30  # the least difference between fat and the atrium's blood, as a fraction of the blood
     lung: Range = (0.04, 0.16)
     texture: Range = (0.02, 0.06)  # of every tissue, fine
-    swirl: Range = (0.14, 0.28)  # of the other chambers, vessels and marrow: trabeculae, turbulent flow
-    tissue_swirl: float = 0.5  # share of it in fat and in the chest's muscle
+    swirl: Range = (0.08, 0.20)  # of the other chambers, vessels and marrow: trabeculae, turbulent flow
+    tissue_swirl: float = 0.3  # share of it in fat and in the chest's muscle
     grain: Range = (0.040, 0.065)  # size of the swirls
-    bias: Range = (0.05, 0.30)  # log amplitude
+    bias: Range = (0.10, 0.50)  # log amplitude
     blur: Range = (0.45, 0.90)  # voxels, standard deviation of the point spread function
     noise: Range = (0.02, 0.05)
 
 
 KNOBS = {
     2: Knobs(  # a slice shows more of the atrium and fewer neighbours: a smaller one beside larger ones, to be as hard
+        heart_scale=(0.85, 1.15),
+        atrium_wall=(0.0, 0.035),
         atrium_radii=((0.26, 0.37), (0.19, 0.27), (0.26, 0.34)),
         right_atrium_radii=((0.28, 0.40), (0.26, 0.36), (0.26, 0.36)),
         vein_radius=(0.065, 0.095),
         appendage_radius=(0.070, 0.105),
-        muscle_of_blood=(0.25, 0.55),
         swirl=(0.11, 0.22),
         noise=(0.02, 0.04),
     ),
@@ -115,7 +116,7 @@ def open(
     """Open the phantom; `root` is ignored.
 
     dims: 2 or 3. num_classes: 2 (left atrium), 3 (and left ventricle) or 4 (and right atrium).
-    size: voxels along each axis, one number for all or one per axis, each at least 16 (default 96x96 or 64x64x48).
+    size: voxels along each axis, one number for all or one per axis, each at least 16 (default 96x96 or 64x64x64).
     Raises UserError for anything else.
     """
     return Phantom(dims=dims, num_classes=num_classes, size=size)
@@ -124,8 +125,8 @@ def open(
 class Phantom(Dataset):
     """100 synthetic cases, 80 to train on and 20 to test on; see `open`.
 
-    Images are float32 [1, *size], z-scored per case; labels uint8 [*size]. Cases are kept in memory once made, up to
-    256 MiB.
+    Images are float32 [1, *size], z-scored per case; labels uint8 [*size]. Cases are kept in memory once made, for
+    every phantom of the process, up to 256 MiB.
     """
 
     name = "phantom"
@@ -142,7 +143,6 @@ class Phantom(Dataset):
         ids = tuple(f"phantom-{index:03d}" for index in range(TRAIN + TEST))
         self.train, self.test = ids[:TRAIN], ids[TRAIN:]
         self._index = {case_id: index for index, case_id in enumerate(ids)}
-        self._cache: OrderedDict[str, tuple[np.ndarray, np.ndarray]] = OrderedDict()
 
     def options(self) -> dict[str, object]:
         return {"dims": self.dims, "num_classes": self.num_classes, "size": list(self.size)}
@@ -156,18 +156,26 @@ class Phantom(Dataset):
             raise UserError(
                 f"phantom: unknown case {case_id!r}, expected phantom-000 to phantom-{TRAIN + TEST - 1:03d}"
             )
-        if case_id not in self._cache:
-            made = generate(self._index[case_id], dims=self.dims, num_classes=self.num_classes, size=self.size)
-            self._cache[case_id] = made
-            while len(self._cache) > max(1, CACHE_BYTES // (made[0].nbytes + made[1].nbytes)):
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(case_id)
-        image, label = self._cache[case_id]
+        image, label = _remembered(self._index[case_id], self.dims, self.num_classes, self.size)
         spacing = tuple(VOXEL_MM * full / n for full, n in zip(DEFAULT_SIZE[self.dims], self.size, strict=True))
         affine = np.eye(4)
         affine[range(self.dims), range(self.dims)] = spacing
         affine[: self.dims, 3] = [-0.5 * step * (n - 1) for step, n in zip(spacing, self.size, strict=True)]
         return Case(case_id, image[None].copy(), label.copy(), affine, spacing, "synthetic MR")
+
+
+_memory: OrderedDict[tuple[Any, ...], tuple[np.ndarray, np.ndarray]] = OrderedDict()  # least recently used first
+
+
+def _remembered(index: int, dims: int, num_classes: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """`generate`, or what it returned before: a notebook opens the same phantom for every training and evaluation."""
+    key = (VERSION, index, dims, num_classes, size)
+    if key not in _memory:
+        _memory[key] = generate(index, dims=dims, num_classes=num_classes, size=size)
+        while len(_memory) > 1 and sum(image.nbytes + label.nbytes for image, label in _memory.values()) > CACHE_BYTES:
+            _memory.popitem(last=False)
+    _memory.move_to_end(key)
+    return _memory[key]
 
 
 def checked_size(size: int | Sequence[int] | None, dims: int) -> tuple[int, ...]:

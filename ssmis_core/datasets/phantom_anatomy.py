@@ -1,6 +1,6 @@
 """The anatomy of the phantom: how a heart and a chest are put together from ellipsoids and tubes.
 
-Everything is in canonical units: x and y run from -1 to 1 over the field of view and z from -0.75 to 0.75, with +x to
+Everything is in canonical units: x, y and z run from -1 to 1 over the field of view, with +x to
 the patient's right, +y anterior and +z superior. In 2D the same anatomy is drawn without its z axis.
 """
 

@@ -13,7 +13,7 @@ from ssmis_core.datasets.phantom_shapes import TINY, Draws, Shape, rotation
 if TYPE_CHECKING:
     from ssmis_core.datasets.phantom import Knobs
 
-HALF_VIEW = (1.0, 1.0, 0.75)  # canonical half-widths of the field of view
+HALF_VIEW = (1.0, 1.0, 1.0)  # canonical half-widths of the field of view
 LEVELS = 4095  # 12-bit, as scanners store
 FAR = 9.0
 OTHER_BLOOD = ("left ventricle", "right atrium", "right ventricle", "aorta", "pulmonary artery", "vena cava")

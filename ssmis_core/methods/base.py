@@ -6,8 +6,9 @@ training loop, evaluation, command line and notebooks know no more of it than th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -99,13 +100,13 @@ class Optimiser:
     weight_decay: float = 1e-4
 
     def build(self) -> torch.optim.Optimizer:
-        return OPTIMISERS[self.algorithm](self.parameters, self.learning_rate, self.weight_decay)
+        return OPTIMISERS[self.algorithm](self.parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
 
-OPTIMISERS = {
-    "sgd": lambda parameters, lr, decay: torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay),
-    "adam": lambda parameters, lr, decay: torch.optim.Adam(parameters, lr=lr, weight_decay=decay),
-    "adamw": lambda parameters, lr, decay: torch.optim.AdamW(parameters, lr=lr, weight_decay=decay),
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
 }
 
 

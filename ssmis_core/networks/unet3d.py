@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import CONV, INSTANCE_NORM, MAX_POOL, check_divisible
+from ssmis_core.networks.layers import CONV, MAX_POOL, check_divisible, instance_norm
 from ssmis_core.networks.output import Output
 
 LEVELS = 5
@@ -71,7 +71,7 @@ def _double(dims: int, channels: int, width: int) -> nn.Sequential:
     for i in range(2):
         layers += [
             CONV[dims](channels if i == 0 else width, width, 3, padding=1),
-            INSTANCE_NORM[dims](width),
+            instance_norm(width, affine=False),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
