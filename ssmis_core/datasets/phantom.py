@@ -37,7 +37,7 @@ class Knobs:
 
     # Pose of the heart
     heart_shift: float = 0.12
-    heart_scale: Range = (1.2, 1.5)
+    heart_scale: Range = (1.25, 1.5)
     heart_turn: tuple[Range, Range, Range] = ((-35.0, 35.0), (-22.0, 22.0), (-22.0, 22.0))  # degrees about z, x, y
     part_turn: float = 18.0  # degrees, each chamber by itself
     chest_shift: float = 0.10
@@ -87,8 +87,8 @@ class Knobs:
     tissue_swirl: float = 0.3  # share of it in fat and in the chest's muscle
     grain: Range = (0.040, 0.065)  # size of the swirls
     bias: Range = (0.10, 0.50)  # log amplitude
-    blur: Range = (0.45, 0.90)  # voxels, standard deviation of the point spread function
-    noise: Range = (0.02, 0.05)
+    blur: Range = (0.45, 0.80)  # voxels, standard deviation of the point spread function
+    noise: Range = (0.015, 0.040)
 
 
 KNOBS = {
@@ -100,6 +100,7 @@ KNOBS = {
         vein_radius=(0.065, 0.095),
         appendage_radius=(0.070, 0.105),
         swirl=(0.11, 0.22),
+        blur=(0.45, 0.90),
         noise=(0.02, 0.04),
     ),
     3: Knobs(),
