@@ -93,15 +93,14 @@ class Knobs:
 
 KNOBS = {
     2: Knobs(  # a slice shows more of the atrium and fewer neighbours: a smaller one beside larger ones, to be as hard
-        heart_scale=(0.85, 1.15),
+        heart_scale=(0.95, 1.25),
         atrium_wall=(0.0, 0.035),
         atrium_radii=((0.26, 0.37), (0.19, 0.27), (0.26, 0.34)),
         right_atrium_radii=((0.28, 0.40), (0.26, 0.36), (0.26, 0.36)),
         vein_radius=(0.065, 0.095),
         appendage_radius=(0.070, 0.105),
         swirl=(0.11, 0.22),
-        blur=(0.45, 0.90),
-        noise=(0.02, 0.04),
+        noise=(0.015, 0.035),
     ),
     3: Knobs(),
 }
