@@ -190,7 +190,7 @@ def _train(
     evaluate: bool,
 ) -> None:
     """Train and, when it came to its end, evaluate."""
-    if evaluate or config.protocol == "best-on-test":
+    if evaluate:
         _check_test_files(config, data_root)
     from ssmis_core.training import train as train_method
 
