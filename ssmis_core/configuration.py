@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -139,8 +139,8 @@ def _presets() -> dict[str, Any]:
 def _sizes(key: str, value: Any, dims: int, preset: str, dataset: str) -> tuple[int, ...]:
     if value is None:
         raise UserError(f"preset {preset!r} has no {key} for data set {dataset!r} in {dims}D: give {key}=")
-    sizes = (value,) * dims if isinstance(value, int) else tuple(value)
-    if len(sizes) != dims or any(not isinstance(size, int) or size < 1 for size in sizes):
+    sizes = tuple(value) if isinstance(value, Sequence) else (value,) * dims
+    if len(sizes) != dims or any(type(size) is not int or size < 1 for size in sizes):
         raise UserError(f"{key}={value!r}: expected {dims} whole numbers above 0")
     return sizes
 
@@ -148,6 +148,9 @@ def _sizes(key: str, value: Any, dims: int, preset: str, dataset: str) -> tuple[
 def _check(config: Configuration) -> None:
     for key, least in (("iterations", 1), ("log_every", 1), ("validate_every", 0), ("seed", 0)):
         _check_whole(key, getattr(config, key), least)
+    for key in ("compile", "deterministic"):
+        if not isinstance(getattr(config, key), bool):
+            raise UserError(f"{key}={getattr(config, key)!r}: expected True or False")
     if config.protocol not in PROTOCOLS:
         raise unknown("checkpoint protocol", config.protocol, PROTOCOLS)
     if config.precision not in PRECISIONS:

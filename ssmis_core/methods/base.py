@@ -48,8 +48,12 @@ class Options:
                 raise UserError(f"option {name}={getattr(self, name)}: expected a number above 0")
         if not 0.0 <= self.dropout < 1.0:
             raise UserError(f"option dropout={self.dropout}: expected 0 to below 1")
-        if self.unlabeled_per_batch < 0:
-            raise UserError(f"option unlabeled_per_batch={self.unlabeled_per_batch}: expected 0 or more")
+        self._not_negative("weight_decay", "unlabeled_per_batch")
+
+    def _not_negative(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) < 0:
+                raise UserError(f"option {name}={getattr(self, name)}: expected 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,7 @@ class ConsistencyOptions(Options):
             )
         if not 0.0 <= self.ema_decay <= 1.0:
             raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
+        self._not_negative("weight", "noise", "noise_clip")
 
     def consistency_weight(self, clock: Clock) -> float:
         """weight * ramp at this iteration."""

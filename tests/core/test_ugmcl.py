@@ -147,7 +147,7 @@ def test_the_released_network_reads_its_distances_off_the_logits(num_classes: in
 
 def test_a_threshold_that_no_voxel_passes_makes_the_intra_task_term_0(make_batch: Make) -> None:
     views = Views()
-    taken = step(ugmcl(threshold_start=0.0, threshold_policy="constant"), make_batch(num_classes=3), views)
+    taken = step(ugmcl(threshold_start=1e-6, threshold_policy="constant"), make_batch(num_classes=3), views)
     assert not views["certainty"].value.any() and float(taken.terms["intra_task"].detach()) == 0
     taken.total.backward()
 
