@@ -64,6 +64,15 @@ def test_a_mistake_in_the_command_is_one_line(
     assert told in refused([*base, *arguments], capsys)
 
 
+def test_a_defect_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("not enough values to unpack")
+
+    monkeypatch.setattr("ssmis_core.training.train", broken)
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        cli.run(["train", *FLAT])
+
+
 def test_unknown_methods_commands_and_missing_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'ugmcl'? (known: " in refused(["train", "ugmlc"], capsys)
     assert "known: " in refused(["methods", "--options", "ugmlc"], capsys)
