@@ -137,7 +137,8 @@ def evaluate(
 ) -> None:
     """Score a run on whole scans.
 
-    Prints the table, and writes cases.csv, summary.json and predictions/ to the run folder.
+    Prints the table, and writes cases.csv, summary.json and predictions/ to the run folder; for another list than the
+    test list cases-SPLIT.csv, summary-SPLIT.json and predictions-SPLIT/.
 
     \b
     Examples:

@@ -8,6 +8,9 @@ summary.json         means, spread, counts and the conventions they were made wi
 weights.safetensors  the selected weights
 checkpoint.pt        the state that training goes on from
 predictions/         one <case>.nii.gz a test case
+
+An evaluation on another list than the test list has files of its own: cases-<split>.csv, summary-<split>.json and
+predictions-<split>/.
 """
 
 from __future__ import annotations
