@@ -29,7 +29,6 @@ from ssmis_core.errors import UserError
 from ssmis_core.files import read_csv, read_json, write_atomic, write_csv, write_json
 
 if TYPE_CHECKING:
-    import pandas
     import torch
 
     from ssmis_core.datasets import Dataset
@@ -101,12 +100,6 @@ class Run:
         """Rows of history, evaluations or cases; none when the file is not there yet."""
         path = self.path / f"{name}.csv"
         return read_csv(path, text=NAMES) if path.is_file() else []
-
-    def table(self, name: str) -> pandas.DataFrame:
-        """The same as a pandas data frame."""
-        import pandas
-
-        return pandas.DataFrame(self.rows(name))
 
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         write_csv(self.path / f"{name}.csv", rows)

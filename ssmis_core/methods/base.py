@@ -117,16 +117,12 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of training with its own length, optimisers and learning-rate schedule.
-
-    select: which weights go on to the next stage, "last" or "best-on-validation".
-    """
+    """A part of training with its own length, optimisers and learning-rate schedule."""
 
     name: str
     iterations: int
     optimisers: Mapping[str, Optimiser]
     schedule: str = "constant"
-    select: str = "last"
 
 
 @dataclass(frozen=True)
@@ -146,7 +142,6 @@ class Card:
     title: str
     paper: str
     year: int
-    networks_trained: int = 1
 
 
 class Method(nn.Module):
