@@ -18,7 +18,7 @@ import torch
 from ssmis_core.batches import Batch, Batches, VolumeBank
 from ssmis_core.checkpoints import Cadence, State
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import Dataset, open_dataset
+from ssmis_core.datasets import Dataset, Fingerprint, open_dataset
 from ssmis_core.devices import autocast, choose_device, reproducible
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import NonFiniteLoss, UserError
@@ -92,9 +92,10 @@ class Training:
         labeled, held = held_out(config, dataset, labeled)
         self.validator = Validator(config, dataset, held)
         wanted = labeled + (unlabeled if method.sampling.unlabeled else [])
-        cases = [dataset.load(case_id) for case_id in wanted]
-        self.fingerprint = dataset.fingerprint_of(cases)
+        fingerprint = Fingerprint()
+        cases = (fingerprint.add(dataset.load(case_id)) for case_id in wanted)  # one whole volume in memory at a time
         self.bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor, device=device)
+        self.fingerprint = fingerprint.hexdigest()
         numbers = range(len(wanted))
         self.batches = Batches(
             self.bank,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def test_checkpoints_take_at_most_their_share_of_a_long_run(costs: tuple[float, 
                 clockwork.now += costs[len(times) % len(costs)]
             spent += clockwork.now - times[-1]
     assert len(times) > 20 and spent <= CHECKPOINT_SHARE * clockwork.now
-    assert all(after - before > CHECKPOINT_SECONDS for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before > CHECKPOINT_SECONDS for before, after in pairwise(times))
 
 
 def test_the_look_for_numbers_that_are_not_finite_counts_as_part_of_a_checkpoint(
