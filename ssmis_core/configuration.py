@@ -114,6 +114,11 @@ def configure(
         **run,
     )
     _check(config)
+    if config.protocol == "last" and config.validate_every and not data.validation:
+        raise UserError(
+            f"validate_every={config.validate_every}: with protocol 'last' {data.name} has no cases to validate on; "
+            "give protocol best-on-validation (holds out labeled cases) or best-on-test, or validate_every=0"
+        )
     return config
 
 

@@ -43,7 +43,7 @@ def rows_up_to(
 class Validator:
     """Scores the cases that the protocol names, every `validate_every` iterations and at the end.
 
-    With "last", cases are scored only if the data set has a validation list and validate_every is set, and nothing is
+    With "last", the data set's validation list is scored where it has one and validate_every is set, and nothing is
     selected by it. "best-on-test" looks at the test list, as the published tables do, and says so in the rows.
     The cases are read at once, so that a bad file stops a training before it starts.
     """

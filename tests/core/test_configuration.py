@@ -68,6 +68,7 @@ def test_one_number_stands_for_every_axis() -> None:
         ({"iterations": 0}, r"iterations=0: expected a whole number of at least 1"),
         ({"iterations": 2.5}, r"iterations=2\.5: expected a whole number"),
         ({"seed": "one"}, r"seed='one': expected a whole number of at least 0"),
+        ({"validate_every": 5}, r"validate_every=5: with protocol 'last' phantom has no cases.*best-on-validation"),
         ({"validate_every": -1}, r"validate_every=-1: expected a whole number of at least 0"),
         ({"patch": (64, 64)}, r"patch=\(64, 64\): expected 3 whole numbers above 0"),
         ({"patch": "64"}, r"patch='64': expected 3 whole numbers above 0"),

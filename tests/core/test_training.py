@@ -216,7 +216,7 @@ def test_progress_is_reported_at_every_row_and_at_the_end(tiny: Tiny, quietly: Q
 def test_the_last_protocol_scores_nothing_and_keeps_the_last_weights(
     tiny: Tiny, quietly: Quietly, tmp_path: Path
 ) -> None:
-    run = quietly(tiny("supervised", validate_every=2), tmp_path / "run")
+    run = quietly(tiny("supervised"), tmp_path / "run")
     assert run.rows("evaluations") == [] and "selected" not in run.info
     checkpoint = run.load_checkpoint()
     assert checkpoint is not None
