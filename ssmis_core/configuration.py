@@ -94,7 +94,7 @@ def configure(
     _check_whole("labeled", labeled, 1)
     data = open_dataset(dataset, data_root, **_dataset_options(dataset_options))
     data.split(labeled)
-    table = preset_table(preset, dataset=dataset, dims=data.dims, method=method)
+    table = preset_table(preset, dataset=dataset, dims=data.dims, method=method, variant=variant)
     own = {key: settings.pop(key) for key in list(settings) if key in SETTINGS}
     options = method_options(method, variant=variant, preset=table, **settings)
     run = {**{key: value for key, value in table.items() if key in SETTINGS}, **own}
@@ -122,18 +122,21 @@ def configure(
     return config
 
 
-def preset_table(preset: str, *, dataset: str, dims: int, method: str) -> dict[str, Any]:
-    """The flat table of a preset for one data set and method, from presets.toml."""
+def preset_table(preset: str, *, dataset: str, dims: int, method: str, variant: str = "paper") -> dict[str, Any]:
+    """The flat table of a preset for one data set, method and variant, by the order that presets.toml starts with."""
+    from ssmis_core.methods import variant_options
+
     presets = _presets()
     if preset not in presets:
         raise unknown("preset", preset, presets)
-    merged: dict[str, Any] = {}
+    general: dict[str, Any] = {}
+    special: dict[str, Any] = {}
     for name in ("all", dataset, f"{dataset}-{dims}d"):
         layer = dict(presets[preset].get(name, {}))
-        by_method = layer.pop("methods", {})
-        merged.update(layer)
-        merged.update(by_method.get(method, {}))
-    return merged
+        methods = layer.pop("methods", {})
+        general.update(layer)
+        special.update({**methods.get(method, {}), **methods.get(f"{method}-{variant}", {})})
+    return {**general, **variant_options(method, variant), **special}
 
 
 @cache
