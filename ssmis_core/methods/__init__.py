@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods.base import Method
+from ssmis_core.networks import FIXED
 
 METHODS: dict[str, str] = {
     "supervised": "ssmis_core.methods.supervised:Supervised",
@@ -49,6 +50,8 @@ def method_options(
             raise unknown(f"option of {name}", option, known)
     shared = {key: value for key, value in (preset or {}).items() if key in known}
     merged = {**own, **shared, **options}
+    # a default or a preset may name what the network has no choice of; only what is given by hand is refused
+    merged.update(FIXED.get(merged.get("network", cls.Options.network), {}), **options)
     return cls.Options(**{key: _typed(cls, name, key, value) for key, value in merged.items()})
 
 

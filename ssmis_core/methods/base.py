@@ -18,7 +18,7 @@ from ssmis_core.batches import Batch, Sampling
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.losses import probabilities
-from ssmis_core.networks import create_network
+from ssmis_core.networks import FIXED, create_network
 from ssmis_core.schedules import RAMPS, SCHEDULES, ramp
 from ssmis_core.views import Views
 
@@ -49,6 +49,9 @@ class Options:
         if not 0.0 <= self.dropout < 1.0:
             raise UserError(f"option dropout={self.dropout}: expected 0 to below 1")
         self._not_negative("weight_decay", "unlabeled_per_batch")
+        for name, only in FIXED.get(self.network, {}).items():
+            if getattr(self, name) != only:
+                raise UserError(f"option {name}={getattr(self, name)!r}: network {self.network} has {only!r} alone")
 
     def _not_negative(self, *names: str) -> None:
         for name in names:
@@ -200,8 +203,9 @@ class Method(nn.Module):
             "num_classes": self.num_classes,
             "dims": self.dims,
             "filters": o.filters,
+            "dropout": o.dropout,
             **settings,
         }
-        if o.network == "vnet":
-            settings.update(norm=o.norm, dropout=o.dropout)
+        if "norm" not in FIXED.get(o.network, {}):
+            settings["norm"] = o.norm
         return create_network(o.network, **settings)

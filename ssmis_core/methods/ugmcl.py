@@ -94,6 +94,7 @@ class UGMCL(Method):
         "paper": {},
         "released": {
             "network": "unet3d",
+            "dropout": 0.3,
             "distance_loss": "mask_dice",
             "distance_consistency": False,
             "beta": 0.5,

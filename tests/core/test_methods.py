@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ssmis_core import configure
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
@@ -259,6 +260,31 @@ def test_an_option_that_cannot_be_is_one_line(options: dict[str, Any], message: 
 def test_whole_numbers_stand_for_floats_and_lists_for_tuples() -> None:
     options = method_options("ugmcl", beta=1, augmentations=["rot_flip"])
     assert options.beta == 1.0 and isinstance(options.beta, float) and options.augmentations == ("rot_flip",)
+
+
+def test_the_supervised_baseline_records_that_it_takes_no_unlabeled_sample() -> None:
+    config = configure("supervised", dataset_options={"dims": 2})  # where the preset has 4 for all methods
+    assert config.options["unlabeled_per_batch"] == 0
+    with pytest.raises(UserError, match="option unlabeled_per_batch=4: supervised takes 0 alone"):
+        make_method("supervised", unlabeled_per_batch=4)
+
+
+@pytest.mark.parametrize(("settings", "dropout"), [({}, 0.3), ({"dropout": 0.1}, 0.1)], ids=str)
+def test_the_released_network_has_the_dropout_and_the_norm_that_are_recorded(
+    settings: dict[str, Any], dropout: float
+) -> None:
+    for preset in ("quick", "full"):
+        options = configure("ugmcl", variant="released", preset=preset, **settings).options
+        assert (options["dropout"], options["norm"]) == (dropout, "instance")
+    student = make_method("ugmcl", variant="released", **settings).student
+    assert student.dropout_bottom.p == student.dropout_head.p == dropout
+    assert configure("ugmcl", preset="full", network="unet3d").options["norm"] == "instance"
+
+
+def test_an_option_that_the_network_has_not_is_refused_when_it_is_given() -> None:
+    for settings in ({"variant": "released"}, {"network": "unet3d"}):
+        with pytest.raises(UserError, match="option norm='batch': network unet3d has 'instance' alone"):
+            configure("ugmcl", norm="batch", **settings)
 
 
 def test_a_mean_teacher_without_unlabeled_samples_is_a_user_error() -> None:

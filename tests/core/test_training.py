@@ -245,7 +245,7 @@ def test_the_supervised_baseline_takes_every_label_and_no_other_image(
     tiny: Tiny, quietly: Quietly, tmp_path: Path
 ) -> None:
     batches: list[Batch] = []
-    config = tiny("supervised", labeled=10, iterations=2, unlabeled_per_batch=4)
+    config = tiny("supervised", labeled=10, iterations=2)
     run = quietly(config, tmp_path / "run", observers=[Observer(lambda _, batch, *__: batches.append(batch), every=1)])
     assert run.status == "finished" and all(batch.streams == () for batch in batches)
 
