@@ -41,7 +41,8 @@ def method_options(
     """The typed options of a method: its defaults, then the variant's, then the preset's, then those given here.
 
     Raises UserError for an unknown method, variant or option (listing the known ones) or a value of the wrong type.
-    A preset may name options that only other methods have; those are left out.
+    A preset (`configuration.preset_table`, which knows what of the variant stays) may name options that only other
+    methods have; those are left out.
     """
     cls, own = method_class(name), variant_options(name, variant)
     known = {f.name for f in fields(cls.Options)}

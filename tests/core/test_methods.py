@@ -269,24 +269,6 @@ def test_the_supervised_baseline_records_that_it_takes_no_unlabeled_sample() -> 
         make_method("supervised", unlabeled_per_batch=4)
 
 
-@pytest.mark.parametrize(("settings", "dropout"), [({}, 0.3), ({"dropout": 0.1}, 0.1)], ids=str)
-def test_the_released_network_has_the_dropout_and_the_norm_that_are_recorded(
-    settings: dict[str, Any], dropout: float
-) -> None:
-    for preset in ("quick", "full"):
-        options = configure("ugmcl", variant="released", preset=preset, **settings).options
-        assert (options["dropout"], options["norm"]) == (dropout, "instance")
-    student = make_method("ugmcl", variant="released", **settings).student
-    assert student.dropout_bottom.p == student.dropout_head.p == dropout
-    assert configure("ugmcl", preset="full", network="unet3d").options["norm"] == "instance"
-
-
-def test_an_option_that_the_network_has_not_is_refused_when_it_is_given() -> None:
-    for settings in ({"variant": "released"}, {"network": "unet3d"}):
-        with pytest.raises(UserError, match="option norm='batch': network unet3d has 'instance' alone"):
-            configure("ugmcl", norm="batch", **settings)
-
-
 def test_a_mean_teacher_without_unlabeled_samples_is_a_user_error() -> None:
     with pytest.raises(UserError, match="mean_teacher needs at least 1 unlabeled sample a batch"):
         make_method("mean_teacher", unlabeled_per_batch=0)
