@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-CHECKPOINT_SHARE = 0.02  # checkpoints take at most this share of the run's time
+CHECKPOINT_SHARE = 0.02  # checkpoints take at most this share of the time since training started or went on
 CHECKPOINT_SECONDS = 10.0  # and there is at least this long between two
 
 
@@ -26,18 +26,23 @@ class State:
 
 
 class Cadence:
-    """Says when the next checkpoint is due, from what the last one cost."""
+    """Says when the next checkpoint is due, from what those before it cost."""
 
     def __init__(self) -> None:
-        self._cost, self._last = 0.0, time.monotonic()
+        self._begun = self._last = time.monotonic()
+        self._cost = self._spent = 0.0
 
     def due(self) -> bool:
-        return time.monotonic() - self._last > max(CHECKPOINT_SECONDS, self._cost / CHECKPOINT_SHARE)
+        """Whether one more, as dear as the last, keeps to the share."""
+        now = time.monotonic()
+        affordable = self._spent + self._cost <= CHECKPOINT_SHARE * (now - self._begun)
+        return affordable and now - self._last > CHECKPOINT_SECONDS
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Wrap the writing of one checkpoint, to learn its cost."""
-        begun = time.monotonic()
+        """Wrap all that one checkpoint takes, to learn its cost."""
+        before = time.monotonic()
         yield
         self._last = time.monotonic()
-        self._cost = self._last - begun
+        self._cost = self._last - before
+        self._spent += self._cost

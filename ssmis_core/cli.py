@@ -108,9 +108,6 @@ def _in_one_line(error: Exception) -> tuple[str, int] | None:
         context = getattr(error, "ctx", None)
         hint = f" (see `{context.command_path} --help`)" if context else ""
         return error.format_message().rstrip(".") + hint, USER_MISTAKE
-    # PyTorch says in this way what an option must be, such as a dropout of 2
-    if isinstance(error, ValueError):
-        return f"{error} (SSMIS_DEBUG=1 shows where)", USER_MISTAKE
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):
         return f"not enough memory: try a smaller patch or fewer filters ({str(error)[:200]})", FAILED
     return (str(error), FAILED) if isinstance(error, OSError) else None

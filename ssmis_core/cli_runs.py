@@ -137,7 +137,8 @@ def evaluate(
 ) -> None:
     """Score a run on whole scans.
 
-    Prints the table, and writes cases.csv, summary.json and predictions/ to the run folder.
+    Prints the table, and writes cases.csv, summary.json and predictions/ to the run folder; for another list than the
+    test list cases-SPLIT.csv, summary-SPLIT.json and predictions-SPLIT/.
 
     \b
     Examples:
@@ -190,7 +191,7 @@ def _train(
     evaluate: bool,
 ) -> None:
     """Train and, when it came to its end, evaluate."""
-    if evaluate or config.protocol == "best-on-test":
+    if evaluate:
         _check_test_files(config, data_root)
     from ssmis_core.training import train as train_method
 

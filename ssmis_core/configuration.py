@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -94,7 +94,7 @@ def configure(
     _check_whole("labeled", labeled, 1)
     data = open_dataset(dataset, data_root, **_dataset_options(dataset_options))
     data.split(labeled)
-    table = preset_table(preset, dataset=dataset, dims=data.dims, method=method)
+    table = preset_table(preset, dataset=dataset, dims=data.dims, method=method, variant=variant)
     own = {key: settings.pop(key) for key in list(settings) if key in SETTINGS}
     options = method_options(method, variant=variant, preset=table, **settings)
     run = {**{key: value for key, value in table.items() if key in SETTINGS}, **own}
@@ -114,21 +114,29 @@ def configure(
         **run,
     )
     _check(config)
+    if config.protocol == "last" and config.validate_every and not data.validation:
+        raise UserError(
+            f"validate_every={config.validate_every}: with protocol 'last' {data.name} has no cases to validate on; "
+            "give protocol best-on-validation (holds out labeled cases) or best-on-test, or validate_every=0"
+        )
     return config
 
 
-def preset_table(preset: str, *, dataset: str, dims: int, method: str) -> dict[str, Any]:
-    """The flat table of a preset for one data set and method, from presets.toml."""
+def preset_table(preset: str, *, dataset: str, dims: int, method: str, variant: str = "paper") -> dict[str, Any]:
+    """The flat table of a preset for one data set, method and variant, by the order that presets.toml starts with."""
+    from ssmis_core.methods import variant_options
+
     presets = _presets()
     if preset not in presets:
         raise unknown("preset", preset, presets)
-    merged: dict[str, Any] = {}
+    general: dict[str, Any] = {}
+    special: dict[str, Any] = {}
     for name in ("all", dataset, f"{dataset}-{dims}d"):
         layer = dict(presets[preset].get(name, {}))
-        by_method = layer.pop("methods", {})
-        merged.update(layer)
-        merged.update(by_method.get(method, {}))
-    return merged
+        methods = layer.pop("methods", {})
+        general.update(layer)
+        special.update({**methods.get(method, {}), **methods.get(f"{method}-{variant}", {})})
+    return {**general, **variant_options(method, variant), **special}
 
 
 @cache
@@ -139,8 +147,8 @@ def _presets() -> dict[str, Any]:
 def _sizes(key: str, value: Any, dims: int, preset: str, dataset: str) -> tuple[int, ...]:
     if value is None:
         raise UserError(f"preset {preset!r} has no {key} for data set {dataset!r} in {dims}D: give {key}=")
-    sizes = (value,) * dims if isinstance(value, int) else tuple(value)
-    if len(sizes) != dims or any(not isinstance(size, int) or size < 1 for size in sizes):
+    sizes = tuple(value) if isinstance(value, Sequence) else (value,) * dims
+    if len(sizes) != dims or any(type(size) is not int or size < 1 for size in sizes):
         raise UserError(f"{key}={value!r}: expected {dims} whole numbers above 0")
     return sizes
 
@@ -148,6 +156,9 @@ def _sizes(key: str, value: Any, dims: int, preset: str, dataset: str) -> tuple[
 def _check(config: Configuration) -> None:
     for key, least in (("iterations", 1), ("log_every", 1), ("validate_every", 0), ("seed", 0)):
         _check_whole(key, getattr(config, key), least)
+    for key in ("compile", "deterministic"):
+        if not isinstance(getattr(config, key), bool):
+            raise UserError(f"{key}={getattr(config, key)!r}: expected True or False")
     if config.protocol not in PROTOCOLS:
         raise unknown("checkpoint protocol", config.protocol, PROTOCOLS)
     if config.precision not in PRECISIONS:

@@ -23,10 +23,6 @@ class Clock:
     t: int
     T: int
 
-    @property
-    def progress(self) -> float:
-        return self.t / max(1, self.T)
-
 
 class Draws:
     """Named random draws of one iteration.

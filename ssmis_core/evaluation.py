@@ -98,6 +98,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Score a run on a list of its data set; writes cases.csv, summary.json, predictions/ and a row an evaluation.
 
+    Of another list than the test list these are cases-<split>.csv, summary-<split>.json and predictions-<split>/.
     empty: what a missed object scores ("nan": distances not counted; "zero": as the papers do). Predictions need
     nibabel; without it they are left out and the summary says so. Returns the summary.
     """
@@ -110,6 +111,8 @@ def evaluate_run(
     if not lists[split]:
         raise UserError(f"{dataset.name} has no {split} list to evaluate on")
     method = run.method(device)
+    ending = "" if split == "test" else f"-{split}"  # the test result is what every reader of a run takes
+    folder = run.path / f"predictions{ending}"
     rows: list[dict[str, Any]] = []
     written = save_predictions and _has_nibabel()
     for number, case_id in enumerate(lists[split], start=1):
@@ -125,15 +128,19 @@ def evaluate_run(
         )
         rows += scores
         if written:
-            save_nifti(run.path / "predictions" / f"{case_id}.nii.gz", labels, case.affine)
+            save_nifti(folder / f"{case_id}.nii.gz", labels, case.affine)
+        else:  # one of an earlier evaluation does not belong to these scores
+            (folder / f"{case_id}.nii.gz").unlink(missing_ok=True)
         if report:
             report(number, len(lists[split]), case_id)
     info = run.info
     iteration = (info.get("selected") or {}).get("iteration", info.get("iterations_done", config.iterations))
     kept = [row for row in run.rows("evaluations") if (row["iteration"], row["split"]) != (iteration, split)]
     run.write_rows("evaluations", kept + [{"iteration": iteration, "split": split, **row} for row in rows])
-    run.write_rows("cases", rows)
-    predictions = "predictions/" if written else "not written"
+    run.write_rows(f"cases{ending}", rows)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    predictions = f"{folder.name}/" if written else "not written"
     if save_predictions and not written:
         predictions += ": nibabel is not installed"
     conventions = {
@@ -147,7 +154,7 @@ def evaluate_run(
         "predictions": predictions,
     }
     summary = {"method": config.method, "labeled": config.labeled, **summarise(rows), "conventions": conventions}
-    write_json(run.path / "summary.json", summary)
+    write_json(run.path / f"summary{ending}.json", summary)
     return summary
 
 

@@ -8,6 +8,9 @@ summary.json         means, spread, counts and the conventions they were made wi
 weights.safetensors  the selected weights
 checkpoint.pt        the state that training goes on from
 predictions/         one <case>.nii.gz a test case
+
+An evaluation on another list than the test list has files of its own: cases-<split>.csv, summary-<split>.json and
+predictions-<split>/.
 """
 
 from __future__ import annotations
@@ -26,7 +29,6 @@ from ssmis_core.errors import UserError
 from ssmis_core.files import read_csv, read_json, write_atomic, write_csv, write_json
 
 if TYPE_CHECKING:
-    import pandas
     import torch
 
     from ssmis_core.datasets import Dataset
@@ -98,12 +100,6 @@ class Run:
         """Rows of history, evaluations or cases; none when the file is not there yet."""
         path = self.path / f"{name}.csv"
         return read_csv(path, text=NAMES) if path.is_file() else []
-
-    def table(self, name: str) -> pandas.DataFrame:
-        """The same as a pandas data frame."""
-        import pandas
-
-        return pandas.DataFrame(self.rows(name))
 
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         write_csv(self.path / f"{name}.csv", rows)

@@ -18,7 +18,7 @@ import torch
 from ssmis_core.batches import Batch, Batches, VolumeBank
 from ssmis_core.checkpoints import Cadence, State
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import Dataset, open_dataset
+from ssmis_core.datasets import Dataset, Fingerprint, open_dataset
 from ssmis_core.devices import autocast, choose_device, reproducible
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import NonFiniteLoss, UserError
@@ -92,9 +92,10 @@ class Training:
         labeled, held = held_out(config, dataset, labeled)
         self.validator = Validator(config, dataset, held)
         wanted = labeled + (unlabeled if method.sampling.unlabeled else [])
-        cases = [dataset.load(case_id) for case_id in wanted]
-        self.fingerprint = dataset.fingerprint_of(cases)
+        fingerprint = Fingerprint()
+        cases = (fingerprint.add(dataset.load(case_id)) for case_id in wanted)  # one whole volume in memory at a time
         self.bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor, device=device)
+        self.fingerprint = fingerprint.hexdigest()
         numbers = range(len(wanted))
         self.batches = Batches(
             self.bank,
@@ -108,7 +109,6 @@ class Training:
                 network.compile()
         self.draws, self.state, self.log = Draws(config.seed), State(), TermLog()
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
-        self.cadence = Cadence()
 
     def open(self, run: Run, *, shape: dict[str, int], data_root: str | None) -> None:
         """Bind to a run folder: take up its checkpoint if there is one."""
@@ -138,7 +138,7 @@ class Training:
 
     def go(self, stop: StopRequest, max_seconds: float | None) -> None:
         """Run the stages from where the state stands; always leaves a usable run folder."""
-        self.started, self.before = time.monotonic(), self.state.seconds
+        self.started, self.before, self.cadence = time.monotonic(), self.state.seconds, Cadence()
         status = "failed"
         try:
             # the limits are looked at after an iteration: a new run that is stopped at once has weights all the same
@@ -185,7 +185,8 @@ class Training:
             if stop or self.out_of_time(max_seconds):
                 break
             if self.cadence.due():
-                self.save(weights=False)
+                with self.cadence.writing():
+                    self.save(weights=False)
         if self.state.t == stage.iterations:
             self.end(stage)
 
@@ -223,7 +224,7 @@ class Training:
         return optimisers
 
     def end(self, stage: Stage) -> None:
-        """Keep the weights that the stage selects, and move on to the next."""
+        """Keep the weights that the protocol selects, and move on to the next stage."""
         if self.state.best is not None:
             self.method.load_state_dict(self.state.best["weights"])
             self.run.update(selected={key: value for key, value in self.state.best.items() if key != "weights"})
@@ -263,15 +264,14 @@ class Training:
         self.log.check()
         check_finite(self.method, self.state.done)
         self.state.seconds = self.elapsed()
-        with self.cadence.writing():
-            self.run.save_checkpoint(
-                {
-                    "state": vars(self.state),
-                    "method": self.method.state_dict(),
-                    "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-                    "log": self.log.state(),
-                }
-            )
+        self.run.save_checkpoint(
+            {
+                "state": vars(self.state),
+                "method": self.method.state_dict(),
+                "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+                "log": self.log.state(),
+            }
+        )
         if weights:
             best = self.state.best
             self.run.save_weights(best["weights"] if best else self.method.state_dict())

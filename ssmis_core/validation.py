@@ -10,6 +10,7 @@ import torch
 
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Dataset
+from ssmis_core.errors import UserError
 from ssmis_core.evaluation import score_case
 from ssmis_core.methods.base import Method
 
@@ -42,16 +43,20 @@ def rows_up_to(
 class Validator:
     """Scores the cases that the protocol names, every `validate_every` iterations and at the end.
 
-    With "last", cases are scored only if the data set has a validation list and validate_every is set, and nothing is
+    With "last", the data set's validation list is scored where it has one and validate_every is set, and nothing is
     selected by it. "best-on-test" looks at the test list, as the published tables do, and says so in the rows.
+    The cases are read at once, so that a bad file stops a training before it starts.
     """
 
     def __init__(self, config: Configuration, dataset: Dataset, held: Sequence[str]):
-        self.config, self.dataset = config, dataset
+        self.config, self.class_names = config, dataset.class_names
         self.selects = config.protocol != "last"
         self.split = "test" if config.protocol == "best-on-test" else "validation"
-        self.cases = list(dataset.test if self.split == "test" else dataset.validation or held)
-        self._loaded: list[Case] | None = None
+        wanted = dataset.test if self.split == "test" else dataset.validation or held
+        self.cases: list[Case] = [dataset.load(case_id) for case_id in wanted] if config.validate_every else []
+        for case in self.cases:
+            if case.label is None:
+                raise UserError(f"{dataset.source(case.id)}: has no label to validate against")
 
     def due(self, done: int, *, last: bool) -> bool:
         every = self.config.validate_every
@@ -59,11 +64,9 @@ class Validator:
 
     def score(self, method: Method, device: torch.device, iteration: int) -> tuple[list[dict[str, Any]], float]:
         """Rows of evaluations.csv for this iteration, and the mean Dice that selection goes by."""
-        if self._loaded is None:
-            self._loaded = [self.dataset.load(case_id) for case_id in self.cases]
         rows: list[dict[str, Any]] = []
-        for case in self._loaded:
-            _, scores = score_case(method, case, self.config, class_names=self.dataset.class_names, device=device)
+        for case in self.cases:
+            _, scores = score_case(method, case, self.config, class_names=self.class_names, device=device)
             rows += [{"iteration": iteration, "split": self.split, **row} for row in scores]
         dice = [row["dice"] for row in rows if not math.isnan(row["dice"])]
         return rows, sum(dice) / len(dice) if dice else 0.0

@@ -235,7 +235,11 @@ def test_a_complete_run_folder_passes_the_check(check_run: ModuleType, complete_
 )
 def test_the_check_names_what_a_run_folder_lacks(check_run: ModuleType, complete_run: Path, name: str) -> None:
     (complete_run / name).unlink()
-    assert any(name in line or "predictions" in line for line in check_run.problems(complete_run, 2))
+    (line,) = check_run.problems(complete_run, 2)
+    if name.startswith("predictions/"):
+        assert line == "expected 2 cases, found 1 predictions and 2 cases in cases.csv"
+    else:
+        assert line.startswith(f"{name}: ")
 
 
 def test_the_check_sees_half_written_files(check_run: ModuleType, complete_run: Path) -> None:

@@ -86,14 +86,29 @@ class Dataset(ABC):
 
     @staticmethod
     def fingerprint_of(cases: Iterable[Case]) -> str:
-        """SHA-256 over ids, images and labels, in order: equal data has equal fingerprints."""
-        digest = hashlib.sha256()
+        """The fingerprint of cases at hand."""
+        fingerprint = Fingerprint()
         for case in cases:
-            digest.update(case.id.encode())
-            digest.update(np.ascontiguousarray(case.image).data)
-            if case.label is not None:
-                digest.update(np.ascontiguousarray(case.label).data)
-        return digest.hexdigest()
+            fingerprint.add(case)
+        return fingerprint.hexdigest()
+
+
+class Fingerprint:
+    """SHA-256 over ids, images and labels, case by case in order: equal data has equal fingerprints."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, case: Case) -> Case:
+        """Take a case in, and hand it on."""
+        self._digest.update(case.id.encode())
+        self._digest.update(np.ascontiguousarray(case.image).data)
+        if case.label is not None:
+            self._digest.update(np.ascontiguousarray(case.label).data)
+        return case
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
 
 
 def check_case(case: Case, *, num_classes: int, dims: int, channels: int, source: str) -> None:

@@ -44,20 +44,13 @@ class Survey:
         return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
-def check(dataset: Dataset, split_cases: Splits | None = None) -> list[str]:
-    """The problems of a data set, one line each; an empty list means that every case can be trained on.
-
-    Looks for missing and unreadable files, wrong shapes, NaN, constant images, label values outside the classes, and
-    cases listed twice. split_cases: as for `survey`.
-    """
-    return survey(dataset, split_cases).problems
-
-
 def survey(
     dataset: Dataset, split_cases: Splits | None = None, *, progress: Callable[[int, int], None] | None = None
 ) -> Survey:
     """Open each case of the data set once and collect problems and facts; never raises for a bad case.
 
+    Problems are missing and unreadable files, wrong shapes, NaN, constant images, label values outside the classes, and
+    cases listed twice; without any, every case can be trained on.
     split_cases: {split: case ids}, or plain case ids; by default the data set's own train, validation and test lists.
     progress: called with (cases done, cases in all) after each case.
     """

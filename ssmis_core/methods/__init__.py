@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods.base import Method
+from ssmis_core.networks import FIXED
 
 METHODS: dict[str, str] = {
     "supervised": "ssmis_core.methods.supervised:Supervised",
@@ -26,23 +27,32 @@ def method_class(name: str) -> type[Method]:
     return getattr(importlib.import_module(module), attribute)
 
 
+def variant_options(name: str, variant: str) -> Mapping[str, Any]:
+    """The options that a variant of a method sets; UserError for an unknown method or variant."""
+    variants = method_class(name).VARIANTS
+    if variant not in variants:
+        raise unknown(f"variant of {name}", variant, variants)
+    return variants[variant]
+
+
 def method_options(
     name: str, *, variant: str = "paper", preset: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
     """The typed options of a method: its defaults, then the variant's, then the preset's, then those given here.
 
     Raises UserError for an unknown method, variant or option (listing the known ones) or a value of the wrong type.
-    A preset may name options that only other methods have; those are left out.
+    A preset (`configuration.preset_table`, which knows what of the variant stays) may name options that only other
+    methods have; those are left out.
     """
-    cls = method_class(name)
-    if variant not in cls.VARIANTS:
-        raise unknown(f"variant of {name}", variant, cls.VARIANTS)
+    cls, own = method_class(name), variant_options(name, variant)
     known = {f.name for f in fields(cls.Options)}
     for option in options:
         if option not in known:
             raise unknown(f"option of {name}", option, known)
     shared = {key: value for key, value in (preset or {}).items() if key in known}
-    merged = {**cls.VARIANTS[variant], **shared, **options}
+    merged = {**own, **shared, **options}
+    # a default or a preset may name what the network has no choice of; only what is given by hand is refused
+    merged.update(FIXED.get(merged.get("network", cls.Options.network), {}), **options)
     return cls.Options(**{key: _typed(cls, name, key, value) for key, value in merged.items()})
 
 

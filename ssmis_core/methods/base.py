@@ -18,7 +18,7 @@ from ssmis_core.batches import Batch, Sampling
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.losses import probabilities
-from ssmis_core.networks import create_network
+from ssmis_core.networks import FIXED, create_network
 from ssmis_core.schedules import RAMPS, SCHEDULES, ramp
 from ssmis_core.views import Views
 
@@ -48,8 +48,15 @@ class Options:
                 raise UserError(f"option {name}={getattr(self, name)}: expected a number above 0")
         if not 0.0 <= self.dropout < 1.0:
             raise UserError(f"option dropout={self.dropout}: expected 0 to below 1")
-        if self.unlabeled_per_batch < 0:
-            raise UserError(f"option unlabeled_per_batch={self.unlabeled_per_batch}: expected 0 or more")
+        self._not_negative("weight_decay", "unlabeled_per_batch")
+        for name, only in FIXED.get(self.network, {}).items():
+            if getattr(self, name) != only:
+                raise UserError(f"option {name}={getattr(self, name)!r}: network {self.network} has {only!r} alone")
+
+    def _not_negative(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) < 0:
+                raise UserError(f"option {name}={getattr(self, name)}: expected 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,7 @@ class ConsistencyOptions(Options):
             )
         if not 0.0 <= self.ema_decay <= 1.0:
             raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
+        self._not_negative("weight", "noise", "noise_clip")
 
     def consistency_weight(self, clock: Clock) -> float:
         """weight * ramp at this iteration."""
@@ -112,16 +120,12 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of training with its own length, optimisers and learning-rate schedule.
-
-    select: which weights go on to the next stage, "last" or "best-on-validation".
-    """
+    """A part of training with its own length, optimisers and learning-rate schedule."""
 
     name: str
     iterations: int
     optimisers: Mapping[str, Optimiser]
     schedule: str = "constant"
-    select: str = "last"
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,6 @@ class Card:
     title: str
     paper: str
     year: int
-    networks_trained: int = 1
 
 
 class Method(nn.Module):
@@ -200,8 +203,9 @@ class Method(nn.Module):
             "num_classes": self.num_classes,
             "dims": self.dims,
             "filters": o.filters,
+            "dropout": o.dropout,
             **settings,
         }
-        if o.network == "vnet":
-            settings.update(norm=o.norm, dropout=o.dropout)
+        if "norm" not in FIXED.get(o.network, {}):
+            settings["norm"] = o.norm
         return create_network(o.network, **settings)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import nn
 
-from ssmis_core.batches import Batch, Sampling
+from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
+from ssmis_core.errors import UserError
 from ssmis_core.losses import cross_entropy, dice_loss, probabilities
 from ssmis_core.methods.base import Card, Method, Options, Step
 from ssmis_core.views import Views
@@ -19,21 +22,24 @@ class SupervisedOptions(Options):
 
     unlabeled_per_batch: int = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unlabeled_per_batch:
+            raise UserError(f"option unlabeled_per_batch={self.unlabeled_per_batch}: supervised takes 0 alone")
+
 
 class Supervised(Method):
     """L = (cross-entropy + Dice) / 2 on labeled patches."""
 
     card = Card("supervised", "Supervised baseline", "Milletari et al., V-Net, 3DV", 2016)
     Options = SupervisedOptions
+    VARIANTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"unlabeled_per_batch": 0}
+    }  # whatever a preset says
 
     def __init__(self, options: SupervisedOptions, **shape: int):
         super().__init__(options, **shape)
         self.network = self.make_network()
-
-    @property
-    def sampling(self) -> Sampling:
-        """Labeled samples alone, whatever a preset says of the unlabeled ones."""
-        return replace(super().sampling, unlabeled=0)
 
     def loss(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Step:
         image, label = batch.labeled.image[:, 0], batch.label

@@ -74,6 +74,11 @@ class UGMCLOptions(ConsistencyOptions):
             raise UserError(f"option beta={self.beta}: expected 0 to 1")
         if self.passes < 1:
             raise UserError(f"option passes={self.passes}: expected 1 or more")
+        if not 0.0 < self.threshold_start <= 1.0:
+            raise UserError(f"option threshold_start={self.threshold_start}: expected above 0 to 1")
+        if self.steepness <= 0:
+            raise UserError(f"option steepness={self.steepness}: expected a number above 0")
+        self._not_negative("supervised_weight")
 
 
 class UGMCL(Method):
@@ -89,6 +94,7 @@ class UGMCL(Method):
         "paper": {},
         "released": {
             "network": "unet3d",
+            "dropout": 0.3,
             "distance_loss": "mask_dice",
             "distance_consistency": False,
             "beta": 0.5,

@@ -11,9 +11,12 @@ from ssmis_core.networks.output import Output
 from ssmis_core.networks.unet3d import UNet3D
 from ssmis_core.networks.vnet import VNet
 
-__all__ = ["NETWORKS", "Output", "UNet3D", "VNet", "create_network"]
+__all__ = ["FIXED", "NETWORKS", "Output", "UNet3D", "VNet", "create_network"]
 
 NETWORKS: dict[str, type[nn.Module]] = {"vnet": VNet, "unet3d": UNet3D}
+
+# Options that a network leaves no choice of.
+FIXED: dict[str, dict[str, str]] = {"unet3d": {"norm": "instance"}}
 
 
 def create_network(name: str, **settings: Any) -> nn.Module:

@@ -50,9 +50,9 @@ def write_case(path: Path, image: np.ndarray, label: np.ndarray | None) -> Path:
     return path
 
 
-def first_case(root: Path, which: str) -> Path:
-    """The file of the first case of a list."""
-    return root / FOLDER / (data_directory() / "la" / f"{which}.list").read_text().split()[0] / FILE
+def first_case(root: Path, which: str, number: int = 1) -> Path:
+    """The file of the first case of a list, or of a later one."""
+    return root / FOLDER / (data_directory() / "la" / f"{which}.list").read_text().split()[number - 1] / FILE
 
 
 def write_nifti(path: Path, image: np.ndarray) -> Path:

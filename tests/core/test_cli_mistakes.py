@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ssmis_core import cli
+from ssmis_core import UserError, cli, configure, train
 from tests.core.cli_helpers import FLAT, LA, empty_folder, first_case, refused, write_case, write_la
 
 fresh = pytest.fixture(autouse=True)(empty_folder)
@@ -62,6 +62,15 @@ def test_a_mistake_in_the_command_is_one_line(
 ) -> None:
     base = ["train", "supervised", "--labeled", "2", "--iterations", "1", "--no-evaluate"]
     assert told in refused([*base, *arguments], capsys)
+
+
+def test_a_defect_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("not enough values to unpack")
+
+    monkeypatch.setattr("ssmis_core.training.train", broken)
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        cli.run(["train", *FLAT])
 
 
 def test_unknown_methods_commands_and_missing_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +136,21 @@ def test_a_bad_file_stops_training_before_it_starts(
     spoil(bad, how)
     message = refused(["train", *LA, "--data-root", str(la_root)], capsys)
     assert told in message and str(bad) in message
+
+
+@pytest.mark.parametrize(("protocol", "number"), [("best-on-validation", 2), ("best-on-test", 1)])
+def test_a_bad_file_that_only_the_protocol_scores_stops_training_before_it_starts(
+    la_root: Path, protocol: str, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = first_case(la_root, "test" if protocol == "best-on-test" else "train", number)
+    spoil(bad, "truncated")
+    validated = [*LA, "--protocol", protocol, "--validate-every", "1", "--no-evaluate"]
+    message = refused(["train", *validated, "--data-root", str(la_root)], capsys)
+    assert "not a whole HDF5 file" in message and str(bad) in message
+    config = configure("supervised", dataset="la", data_root=la_root, labeled=2, protocol=protocol, validate_every=1)
+    with pytest.raises(UserError, match="not a whole HDF5 file"):
+        train(config, run_dir="run", data_root=la_root, device="cpu")
+    assert not Path("run").exists()
 
 
 def test_a_missing_data_root_is_one_line_that_says_how_to_get_the_data(

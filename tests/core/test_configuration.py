@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ssmis_core import UserError, configure
+from ssmis_core import UserError, configuration, configure
 from ssmis_core.configuration import PROTOCOLS, Configuration, preset_table
-from ssmis_core.methods import METHODS
+from ssmis_core.draws import Clock
+from ssmis_core.methods import METHODS, method_options, variant_options
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
@@ -28,6 +29,34 @@ def test_every_preset_configures_every_method_on_the_phantom(method: str, dims: 
 def test_every_preset_has_what_each_data_set_needs(dataset: str, preset: str) -> None:
     table = preset_table(preset, dataset=dataset, dims=3, method="ugmcl")
     assert {"factor", "patch", "stride", "iterations", "filters"} <= table.keys()
+
+
+def test_a_variant_keeps_what_it_sets_in_full_and_its_ramp_fits_the_training() -> None:
+    for dataset_options in ({"dims": 2}, {"dims": 3}):
+        config = configure("ugmcl", variant="released", preset="full", dataset_options=dataset_options)
+        set_by_variant = variant_options("ugmcl", "released")
+        assert {key: config.options[key] for key in set_by_variant} == set_by_variant
+        assert config.iterations == config.options["ramp_iterations"] == 30_000
+    assert configure("ugmcl", preset="full").iterations == 6000
+
+
+def test_a_quick_training_ramps_up_over_its_own_length_in_every_variant() -> None:
+    for variant in ("paper", "released"):
+        config = configure("ugmcl", variant=variant)
+        options = method_options("ugmcl", **config.options)
+        end = Clock("main", config.iterations, config.iterations)
+        assert options.consistency_weight(end) == pytest.approx(options.weight)
+    changed = {"ramp_iterations", "ramp_step", "schedule"}  # what presets.toml names, and no more
+    set_by_variant = variant_options("ugmcl", "released")
+    assert {key for key, value in set_by_variant.items() if config.options[key] != value} == changed
+
+
+def test_a_special_table_wins_over_the_variant_and_a_general_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    special = {"ugmcl": {"ramp": "linear"}, "ugmcl-released": {"supervised_weight": 2.0}, "ugmcl-paper": {"beta": 0.9}}
+    general = {"beta": 0.2, "ramp": "sigmoid", "supervised_weight": 3.0, "passes": 3, "methods": special}
+    monkeypatch.setattr(configuration, "_presets", lambda: {"quick": {"all": general}})
+    table = preset_table("quick", dataset="phantom", dims=3, method="ugmcl", variant="released")
+    assert (table["beta"], table["ramp"], table["supervised_weight"], table["passes"]) == (0.5, "linear", 2.0, 3)
 
 
 def test_a_configuration_survives_json() -> None:
@@ -68,9 +97,16 @@ def test_one_number_stands_for_every_axis() -> None:
         ({"iterations": 0}, r"iterations=0: expected a whole number of at least 1"),
         ({"iterations": 2.5}, r"iterations=2\.5: expected a whole number"),
         ({"seed": "one"}, r"seed='one': expected a whole number of at least 0"),
+        ({"validate_every": 5}, r"validate_every=5: with protocol 'last' phantom has no cases.*best-on-validation"),
         ({"validate_every": -1}, r"validate_every=-1: expected a whole number of at least 0"),
         ({"patch": (64, 64)}, r"patch=\(64, 64\): expected 3 whole numbers above 0"),
         ({"patch": "64"}, r"patch='64': expected 3 whole numbers above 0"),
+        ({"patch": 1.5}, r"patch=1\.5: expected 3 whole numbers above 0"),
+        ({"factor": True}, r"factor=True: expected 3 whole numbers above 0"),
+        ({"stride": {32}}, r"stride=\{32\}: expected 3 whole numbers above 0"),
+        ({"compile": 1}, r"compile=1: expected True or False"),
+        ({"deterministic": "yes"}, r"deterministic='yes': expected True or False"),
+        ({"weight_decay": -1.0}, r"option weight_decay=-1\.0: expected 0 or more"),
         ({"stride": 0}, r"stride=0: expected 3 whole numbers above 0"),
         ({"patch": 32, "stride": (32, 32, 48)}, r"stride=\[32, 32, 48\]: expected at most the patch, \[32, 32, 32\]"),
         ({"dataset_options": {"dim": 2}}, r"unknown option of data set 'phantom' 'dim'; did you mean 'dims'"),
@@ -93,8 +129,6 @@ def test_a_mistake_is_one_line(settings: dict[str, Any], message: str) -> None:
 
 
 def test_a_configuration_is_refused_for_a_data_set_without_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ssmis_core import configuration
-
     monkeypatch.setattr(configuration, "_presets", lambda: {"quick": {"all": {"iterations": 5}}})
     with pytest.raises(UserError, match=r"preset 'quick' has no factor for data set 'phantom' in 3D: give factor="):
         configure("supervised")

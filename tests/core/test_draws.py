@@ -130,8 +130,3 @@ def test_dropout_is_seeded_by_the_iteration() -> None:
     with torch.random.fork_rng([]):
         assert torch.equal(mask(1), mask(1))
         assert not torch.equal(mask(1), mask(2))
-
-
-def test_progress_runs_from_0_towards_1() -> None:
-    assert Clock("main", 0, 10).progress == 0 and Clock("main", 5, 10).progress == 0.5
-    assert Clock("main", 0, 0).progress == 0

@@ -74,8 +74,10 @@ def test_a_run_is_scored_by_case_and_class_with_its_conventions(run: Run) -> Non
             assert math.isnan(r[key]) or r[f"{key}_mm"] == pytest.approx(3.75 * r[key])
 
 
-def test_predictions_are_label_maps_on_the_cases_own_grid(run: Run) -> None:
-    nibabel = pytest.importorskip("nibabel")
+def test_predictions_are_label_maps_on_the_cases_own_grid(run: Run, require: Callable[[str, str], None]) -> None:
+    require("nibabel", "pip install nibabel")
+    import nibabel
+
     evaluate_run(run, device="cpu")
     case = run.dataset().load("phantom-010")
     image = nibabel.load(run.path / "predictions" / "phantom-010.nii.gz")
@@ -88,6 +90,29 @@ def test_evaluating_again_gives_the_same_files_and_no_second_row(run: Run) -> No
     before = {path: path.read_bytes() for path in sorted(run.path.rglob("*")) if path.is_file()}
     evaluate_run(run, device="cpu")
     assert before == {path: path.read_bytes() for path in sorted(run.path.rglob("*")) if path.is_file()}
+
+
+def test_another_split_leaves_the_test_result_as_it_is(run: Run, require: Callable[[str, str], None]) -> None:
+    require("nibabel", "pip install nibabel")
+    evaluate_run(run, device="cpu")
+    result = [run.path / "cases.csv", run.path / "summary.json", *sorted((run.path / "predictions").iterdir())]
+    before = {path: path.read_bytes() for path in result}
+    summary = evaluate_run(run, device="cpu", split="train")
+    assert before == {path: path.read_bytes() for path in result}
+    assert json.loads((run.path / "summary-train.json").read_text()) == summary and summary["cases"] == 10
+    assert summary["conventions"]["predictions"] == "predictions-train/"
+    assert len(run.rows("cases-train")) == 20 and len(list((run.path / "predictions-train").iterdir())) == 10
+
+
+def test_no_prediction_of_an_earlier_evaluation_stays_where_none_is_written(
+    run: Run, require: Callable[[str, str], None]
+) -> None:
+    require("nibabel", "pip install nibabel")
+    for split, folder in (("test", "predictions"), ("train", "predictions-train")):
+        evaluate_run(run, device="cpu", split=split)
+        assert (run.path / folder).is_dir()
+        evaluate_run(run, device="cpu", split=split, save_predictions=False)
+        assert not (run.path / folder).exists()
 
 
 def test_empty_zero_reproduces_the_papers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +172,12 @@ def test_a_summary_before_any_evaluation_says_what_to_do(run: Run) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3)])
-def test_the_same_labels_make_the_same_bytes(shape: tuple[int, ...], tmp_path: Path) -> None:
-    nibabel = pytest.importorskip("nibabel")
+def test_the_same_labels_make_the_same_bytes(
+    shape: tuple[int, ...], require: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    require("nibabel", "pip install nibabel")
+    import nibabel
+
     labels = (np.arange(np.prod(shape)).reshape(shape) % 3).astype(np.uint8)
     affine = np.diag([0.5, 0.5, 2.0, 1.0])
     for name in ("a", "b"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def la_root(tmp_path: Path) -> Path:
 
 
 def test_training_and_scoring_need_no_other_package_and_predictions_can_follow_elsewhere(
-    la_root: Path, tmp_path: Path
+    la_root: Path, require: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", TRAIN.format(without=set(WITHOUT)), str(la_root), str(tmp_path / "run")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
@@ -71,7 +72,7 @@ def test_training_and_scoring_need_no_other_package_and_predictions_can_follow_e
     run = Run(tmp_path / "run")
     assert run.status == "finished" and len(run.rows("cases")) == 20 and not (run.path / "predictions").exists()
     there = run.summary
-    pytest.importorskip("nibabel")
+    require("nibabel", "pip install nibabel")
     here = evaluate_run(run, device="cpu")  # on a machine that has it, with the data where the run says that it was
     assert here["mean"] == pytest.approx(there["mean"]) and here["conventions"]["predictions"] == "predictions/"
     assert len(list((run.path / "predictions").glob("*.nii.gz"))) == 20

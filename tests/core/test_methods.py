@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ssmis_core import configure
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
@@ -230,6 +231,14 @@ def test_unknown_variants_and_options_are_user_errors_that_list_the_known_ones(n
         ({"passes": 0}, r"option passes=0: expected 1 or more"),
         ({"ema_decay": 2}, r"option ema_decay=2\.0: expected 0 to 1"),
         ({"unlabeled_per_batch": -1}, r"option unlabeled_per_batch=-1: expected 0 or more"),
+        ({"weight_decay": -1e-4}, r"option weight_decay=-0\.0001: expected 0 or more"),
+        ({"weight": -0.1}, r"option weight=-0\.1: expected 0 or more"),
+        ({"noise": -0.1}, r"option noise=-0\.1: expected 0 or more"),
+        ({"noise_clip": -0.2}, r"option noise_clip=-0\.2: expected 0 or more"),
+        ({"supervised_weight": -1}, r"option supervised_weight=-1\.0: expected 0 or more"),
+        ({"steepness": 0}, r"option steepness=0\.0: expected a number above 0"),
+        ({"threshold_start": 0}, r"option threshold_start=0\.0: expected above 0 to 1"),
+        ({"threshold_start": 1.5}, r"option threshold_start=1\.5: expected above 0 to 1"),
         ({"threshold_policy": "up"}, r"unknown threshold policy 'up' .*falling"),
         ({"distance_loss": "l1"}, r"unknown distance loss 'l1' .*mask_dice"),
         ({"optimiser": "sdg"}, r"unknown optimiser 'sdg'; did you mean 'sgd'"),
@@ -251,6 +260,13 @@ def test_an_option_that_cannot_be_is_one_line(options: dict[str, Any], message: 
 def test_whole_numbers_stand_for_floats_and_lists_for_tuples() -> None:
     options = method_options("ugmcl", beta=1, augmentations=["rot_flip"])
     assert options.beta == 1.0 and isinstance(options.beta, float) and options.augmentations == ("rot_flip",)
+
+
+def test_the_supervised_baseline_records_that_it_takes_no_unlabeled_sample() -> None:
+    config = configure("supervised", dataset_options={"dims": 2})  # where the preset has 4 for all methods
+    assert config.options["unlabeled_per_batch"] == 0
+    with pytest.raises(UserError, match="option unlabeled_per_batch=4: supervised takes 0 alone"):
+        make_method("supervised", unlabeled_per_batch=4)
 
 
 def test_a_mean_teacher_without_unlabeled_samples_is_a_user_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from ssmis_core import Run, UserError, evaluate_run
 from ssmis_core.batches import Batch, VolumeBank
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import phantom
+from ssmis_core.datasets import Case, Dataset, phantom
 from ssmis_core.draws import Clock
 from ssmis_core.methods import METHODS
 from ssmis_core.methods.base import Method, Step
@@ -122,6 +123,27 @@ def test_going_on_with_other_data_is_refused(
     assert before == {path.name: path.read_bytes() for path in run.path.iterdir()}
 
 
+def test_whole_volumes_are_read_one_at_a_time_and_the_fingerprint_is_that_of_all(
+    tiny: Tiny, quietly: Quietly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: weakref.WeakSet[Case] = weakref.WeakSet()
+    most: list[int] = []
+    load = Dataset.load
+
+    def watched(self: Dataset, case_id: str) -> Case:
+        case = load(self, case_id)
+        alive.add(case)
+        most.append(len(alive))
+        return case
+
+    monkeypatch.setattr(Case, "__hash__", object.__hash__)
+    monkeypatch.setattr(Dataset, "load", watched)
+    run = quietly(tiny(factor=2, patch=16, norm="batch", iterations=1), tmp_path / "run")
+    assert len(most) == 10 and max(most) <= 2  # the one in hand, and the next that is read meanwhile
+    data = run.dataset()
+    assert run.info["data_fingerprint"] == data.fingerprint_of(load(data, case_id) for case_id in data.train)
+
+
 def test_a_folder_with_other_files_is_refused_and_one_with_an_extra_folder_is_not(
     tiny: Tiny, quietly: Quietly, tmp_path: Path
 ) -> None:
@@ -194,7 +216,7 @@ def test_progress_is_reported_at_every_row_and_at_the_end(tiny: Tiny, quietly: Q
 def test_the_last_protocol_scores_nothing_and_keeps_the_last_weights(
     tiny: Tiny, quietly: Quietly, tmp_path: Path
 ) -> None:
-    run = quietly(tiny("supervised", validate_every=2), tmp_path / "run")
+    run = quietly(tiny("supervised"), tmp_path / "run")
     assert run.rows("evaluations") == [] and "selected" not in run.info
     checkpoint = run.load_checkpoint()
     assert checkpoint is not None
@@ -223,7 +245,7 @@ def test_the_supervised_baseline_takes_every_label_and_no_other_image(
     tiny: Tiny, quietly: Quietly, tmp_path: Path
 ) -> None:
     batches: list[Batch] = []
-    config = tiny("supervised", labeled=10, iterations=2, unlabeled_per_batch=4)
+    config = tiny("supervised", labeled=10, iterations=2)
     run = quietly(config, tmp_path / "run", observers=[Observer(lambda _, batch, *__: batches.append(batch), every=1)])
     assert run.status == "finished" and all(batch.streams == () for batch in batches)
 

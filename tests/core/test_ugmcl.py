@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from ssmis_core import configure
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
@@ -147,7 +148,7 @@ def test_the_released_network_reads_its_distances_off_the_logits(num_classes: in
 
 def test_a_threshold_that_no_voxel_passes_makes_the_intra_task_term_0(make_batch: Make) -> None:
     views = Views()
-    taken = step(ugmcl(threshold_start=0.0, threshold_policy="constant"), make_batch(num_classes=3), views)
+    taken = step(ugmcl(threshold_start=1e-6, threshold_policy="constant"), make_batch(num_classes=3), views)
     assert not views["certainty"].value.any() and float(taken.terms["intra_task"].detach()) == 0
     taken.total.backward()
 
@@ -177,3 +178,21 @@ def test_the_paper_and_the_released_code_are_different_methods() -> None:
     assert (paper.distance_loss, released.distance_loss) == ("regression", "mask_dice")
     assert (paper.beta, released.beta) == (0.75, 0.5)
     assert ugmcl(variant="released", beta=0.9).options.beta == 0.9  # what is given by hand wins
+
+
+@pytest.mark.parametrize(("settings", "dropout"), [({}, 0.3), ({"dropout": 0.1}, 0.1)], ids=str)
+def test_the_released_network_has_the_dropout_and_the_norm_that_are_recorded(
+    settings: dict[str, Any], dropout: float
+) -> None:
+    for preset in ("quick", "full"):
+        options = configure("ugmcl", variant="released", preset=preset, **settings).options
+        assert (options["dropout"], options["norm"]) == (dropout, "instance")
+    student = ugmcl(variant="released", **settings).student
+    assert student.dropout_bottom.p == student.dropout_head.p == dropout
+    assert configure("ugmcl", preset="full", network="unet3d").options["norm"] == "instance"
+
+
+def test_an_option_that_the_network_has_not_is_refused_when_it_is_given() -> None:
+    for settings in ({"variant": "released"}, {"network": "unet3d"}):
+        with pytest.raises(UserError, match="option norm='batch': network unet3d has 'instance' alone"):
+            configure("ugmcl", norm="batch", **settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssmis_core.datasets import la
-from ssmis_core.datasets.check import check, survey
+from ssmis_core.datasets.check import survey
 from tests.core.datasets.la_helpers import CASE, FOLDER, HOLED, IMAGE, LABEL, TEST, TRAIN, volume, write
 
 
@@ -17,9 +17,9 @@ def test_a_whole_data_set_has_no_problems_and_a_table(root: Path) -> None:
         write(root / FOLDER, case, image=image, label=label)
     dataset = la.open(root)
     chosen = {"train": TRAIN[:3], "test": TEST[:2]}
-    assert check(dataset, chosen) == []
     steps: list[tuple[int, int]] = []
     outcome = survey(dataset, chosen, progress=lambda done, total: steps.append((done, total)))
+    assert outcome.problems == []
     assert steps == [(done, 5) for done in range(1, 6)]
     train, test = (line.split() for line in outcome.table().splitlines()[1:])
     assert train[:5] == ["train", "3/3", "12x10x8", "12x11x8", "12x12x8"]
@@ -34,7 +34,7 @@ def test_each_bad_case_is_one_line_and_the_rest_is_still_read(root: Path) -> Non
     write(root / FOLDER, holed, image=HOLED, label=LABEL)
     write(root / FOLDER, labels, image=IMAGE, label=LABEL * 7)
     write(root / FOLDER, shape, image=IMAGE, label=LABEL[1:])
-    problems = check(la.open(root), TRAIN[:6])
+    problems = survey(la.open(root), TRAIN[:6]).problems
     wanted = {cut: "HDF5", holed: "NaN", labels: "values up to 7", shape: "differ in shape", gone: "no such file"}
     assert len(problems) == len(wanted) and not any("\n" in line for line in problems)
     for (case, word), line in zip(wanted.items(), problems, strict=True):
@@ -49,7 +49,7 @@ def test_by_default_every_listed_case_is_opened_and_empty_splits_tabulate(root: 
 
 
 def test_a_case_in_two_lists_is_a_problem(root: Path) -> None:
-    problems = check(la.open(root), {"train": [CASE], "test": [CASE]})
+    problems = survey(la.open(root), {"train": [CASE], "test": [CASE]}).problems
     assert problems == [f"la: case {CASE!r} is listed 2 times (train, test), expected once"]
 
 
@@ -60,5 +60,5 @@ def test_a_reader_that_breaks_is_reported_and_not_raised(root: Path, monkeypatch
         raise OSError("stale\nfile handle")
 
     monkeypatch.setattr(dataset, "read", broken)
-    (line,) = check(dataset, [CASE])
+    (line,) = survey(dataset, [CASE]).problems
     assert line == f"{dataset.source(CASE)}: cannot be read (OSError: stale file handle)"
