@@ -73,7 +73,13 @@ def paired_cases(runs: Mapping[str, Run], *, title: str) -> go.Figure:
     figure.update_layout(margin={"t": 105, "l": 70, "b": 45})
     count = len(case_scores(runs[names[0]], "dice"))
     alt = f"A line for each of {count} test cases from {names[0]} to {names[-1]}: blue gets better, red-orange worse."
-    return style.finish(figure, title=title, alt=alt, height=480, width=760)
+    return style.finish(
+        figure,
+        title=style.noted(title, *runs.values(), by="<br>"),
+        alt=style.noted(alt, *runs.values()),
+        height=480,
+        width=760,
+    )
 
 
 def ablation(runs: Mapping[str, Run], *, title: str, metric: str = "dice") -> go.Figure:
@@ -104,7 +110,13 @@ def ablation(runs: Mapping[str, Run], *, title: str, metric: str = "dice") -> go
     figure.update_yaxes(title_text=label)
     figure.update_layout(margin={"t": 60, "l": 70, "b": 45})
     alt = f"{label} of every test case for {', '.join(runs)}, with mean and 95 % interval over cases."
-    return style.finish(figure, title=title, alt=alt, height=420, width=760)
+    return style.finish(
+        figure,
+        title=style.noted(title, *runs.values(), by="<br>"),
+        alt=style.noted(alt, *runs.values()),
+        height=420,
+        width=760,
+    )
 
 
 def paired_scores(a: Run, b: Run, metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +152,9 @@ def paired_reading(better: Run, worse: Run, *, names: tuple[str, str], metric: s
             f"{p_words(found)}) over {found.n} test cases, better in {wins}. "
             "One training each: the interval is over cases, not over seeds."
         )
-    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        style.noted(text, better, worse, by=" Note: "), LINE, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def results_table(runs: Mapping[str, Run]) -> pandas.DataFrame:
@@ -163,7 +177,7 @@ def results_table(runs: Mapping[str, Run]) -> pandas.DataFrame:
                 mean, half = mean_interval(values)
                 row["95 % interval"] = f"{mean - half:.1f} to {mean + half:.1f}" if len(values) > 1 else "–"
                 row["paired with row 1"] = "–" if run is first else _paired_p(run, first)
-        row.update(missed=run.summary["missed"], status=run.status)
+        row.update(missed=run.summary["missed"], status=style.noted(run.status, run))
         rows.append(row)
     return style.one_header(pandas.DataFrame(rows).set_index("run"))
 

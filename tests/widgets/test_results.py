@@ -183,3 +183,15 @@ def test_a_live_line_names_the_training_and_where_it_is() -> None:
     assert line.text.startswith("supervised: 10/20")
     line(Progress(20, 20, 2.0, 0.0, {}, "finished"))
     assert "finished at iteration 20 of 20" in line.text
+
+
+def test_what_was_chosen_on_the_test_set_says_so(make_run: MakeRun) -> None:
+    run, plain = make_run("a", [0.5, 0.6]), make_run("b", [0.6, 0.8])
+    said = "weights chosen on the test set"
+    assert said not in paired_cases({"b": plain}, title="t").layout.title.text
+    run.update(configuration={**run.info["configuration"], "protocol": "best-on-test", "validate_every": 5})
+    runs = {"a": run, "b": plain}
+    for figure in (paired_cases(runs, title="t"), ablation(runs, title="t"), loss_terms(run)):
+        assert said in figure.layout.title.text and said in figure.layout.meta["alt"]
+    assert said in results_table(runs)["status"].iloc[0] and said not in results_table(runs)["status"].iloc[1]
+    assert said in " ".join(paired_reading(run, plain, names=("A", "B")).split())
