@@ -1,7 +1,8 @@
-"""Paired comparisons: is the difference between two methods more than the noise between seeds or cases?"""
+"""Intervals and paired comparisons: is a difference between two methods more than the noise of seeds or cases?"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -30,10 +31,29 @@ class PairedDifference:
         return asdict(self)
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], *, confidence: float = 0.95) -> PairedDifference:
+def mean_interval(values: Sequence[float] | np.ndarray, *, confidence: float = 0.95) -> tuple[float, float]:
+    """(mean, half width of Student's interval of it); NaN values are left out.
+
+    The half width is NaN for fewer than two values, the mean too for none.
+    """
+    from scipy import stats
+
+    known = np.asarray(values, float)
+    known = known[~np.isnan(known)]
+    n = len(known)
+    mean = float(known.mean()) if n else math.nan
+    if n < 2:
+        return mean, math.nan
+    return mean, float(stats.t.ppf(0.5 + confidence / 2, n - 1) * known.std(ddof=1) / math.sqrt(n))
+
+
+def paired_difference(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, *, confidence: float = 0.95
+) -> PairedDifference:
     """Student's interval and paired t-test of a - b, pair by pair; d = mean / standard deviation of the differences.
 
-    Pairs with a NaN on either side are left out; n counts those kept. Raises UserError for fewer than two pairs.
+    Pairs with a NaN on either side are left out; n counts those kept. Where all differences are equal, p is 1 for no
+    difference and else 0. Raises UserError for fewer than two pairs.
     """
     from scipy import stats
 
@@ -44,8 +64,8 @@ def paired_difference(a: Sequence[float], b: Sequence[float], *, confidence: flo
     n = len(difference)
     if n < 2:
         raise UserError(f"paired comparison needs two pairs or more, found {n}")
-    mean, std = float(difference.mean()), float(difference.std(ddof=1))
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * std / np.sqrt(n)
+    mean, half = mean_interval(difference, confidence=confidence)
+    std = float(difference.std(ddof=1))
     p = float(stats.ttest_1samp(difference, 0.0).pvalue) if std > 0 else float(mean == 0.0)
-    effect = mean / std if std > 0 else float(np.sign(mean)) * float("inf") if mean else 0.0
+    effect = mean / std if std > 0 else math.copysign(math.inf, mean) if mean else 0.0
     return PairedDifference(mean, mean - half, mean + half, n, p, effect)

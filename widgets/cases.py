@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
+from widgets import style
 from widgets.results import case_scores
 from widgets.slices import Outline, Panel, class_outlines, panels
 
@@ -70,4 +71,6 @@ def best_median_worst(run: Run, dataset: Dataset, *, title: str, others: Mapping
             parts.append(Panel(case.image[0], heading, outlines=outlines, focus=case.label))
     alt = f"Best, median and worst of {len(order)} test cases, reference dotted and prediction solid."
     spacing = shared_spacing(list(cases.values()))
+    shown = (run, *(others or {}).values())
+    title, alt = style.noted(title, *shown, by="<br>"), style.noted(alt, *shown)
     return panels(parts, title=title, alt=alt, spacing=spacing, columns=3, linked=False)

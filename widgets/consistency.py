@@ -1,6 +1,7 @@
 """Figures of what a consistency method saw in a batch: uncertainty, the certain voxels, student and teacher, two tasks.
 
-They draw the views that the method itself gave out (see `widgets.replay.look`) and compute nothing of their own.
+They draw the views that the method itself gave out (see `widgets.replay.look`). What they add for display is
+small: squared differences, means, and the certainty mask at other thresholds, by the method's own functions.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
+from ssmis_core.statistics import PairedDifference, mean_interval, paired_difference
 from widgets import style
 
 if TYPE_CHECKING:
@@ -72,7 +73,13 @@ def paired_cases(runs: Mapping[str, Run], *, title: str) -> go.Figure:
     figure.update_layout(margin={"t": 105, "l": 70, "b": 45})
     count = len(case_scores(runs[names[0]], "dice"))
     alt = f"A line for each of {count} test cases from {names[0]} to {names[-1]}: blue gets better, red-orange worse."
-    return style.finish(figure, title=title, alt=alt, height=480, width=760)
+    return style.finish(
+        figure,
+        title=style.noted(title, *runs.values(), by="<br>"),
+        alt=style.noted(alt, *runs.values()),
+        height=480,
+        width=760,
+    )
 
 
 def ablation(runs: Mapping[str, Run], *, title: str, metric: str = "dice") -> go.Figure:
@@ -103,57 +110,74 @@ def ablation(runs: Mapping[str, Run], *, title: str, metric: str = "dice") -> go
     figure.update_yaxes(title_text=label)
     figure.update_layout(margin={"t": 60, "l": 70, "b": 45})
     alt = f"{label} of every test case for {', '.join(runs)}, with mean and 95 % interval over cases."
-    return style.finish(figure, title=title, alt=alt, height=420, width=760)
+    return style.finish(
+        figure,
+        title=style.noted(title, *runs.values(), by="<br>"),
+        alt=style.noted(alt, *runs.values()),
+        height=420,
+        width=760,
+    )
 
 
-def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """(mean, half width of its 95 % t-interval); NaN half width for fewer than two values."""
-    from scipy import stats
+def paired_scores(a: Run, b: Run, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of both runs in the units of METRICS, on the test cases where both have a number."""
+    factor = METRICS[metric][1]
+    one, other = case_scores(a, metric), case_scores(b, metric)
+    both = [case for case in one if case in other and not math.isnan(one[case] + other[case])]
+    return factor * np.array([one[case] for case in both]), factor * np.array([other[case] for case in both])
 
-    values = np.asarray(values, float)
-    mean = float(values.mean()) if len(values) else math.nan
-    if len(values) < 2:
-        return mean, math.nan
-    return mean, float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+
+def p_words(found: PairedDifference) -> str:
+    """The p-value of the paired t-test as it is printed."""
+    return "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
 
 
 def paired_reading(better: Run, worse: Run, *, names: tuple[str, str], metric: str = "dice") -> str:
-    """In words: both means, the mean paired difference with its 95 % t-interval, and in how many cases it is better.
+    """In words: both means, the paired difference with its 95 % interval and p, and in how many cases it is better.
 
     Lines are broken between words: a notebook breaks longer ones anywhere.
     """
-    label, factor, more = METRICS[metric]
-    a, b = case_scores(better, metric), case_scores(worse, metric)
-    both = [case for case in a if case in b and not math.isnan(a[case] + b[case])]
-    if not both:
+    label, _, more = METRICS[metric]
+    a, b = paired_scores(better, worse, metric)
+    if not len(a):
         return f"No test case has a {label} from both {names[0]} and {names[1]}."
-    difference = factor * np.array([a[case] - b[case] for case in both])
-    mean, half = mean_interval(difference)
-    wins = int((difference > 0).sum() if more else (difference < 0).sum())
-    means = [factor * float(np.mean([table[case] for case in both])) for table in (a, b)]
-    text = (
-        f"{label}: {names[0]} {means[0]:.1f}, {names[1]} {means[1]:.1f}. Paired difference {mean:+.1f} "
-        f"(95 % interval {mean - half:+.1f} to {mean + half:+.1f}) over {len(both)} test cases, "
-        f"better in {wins}. One training each: the interval is over cases, not over seeds."
+    text = f"{label}: {names[0]} {a.mean():.1f}, {names[1]} {b.mean():.1f}. "
+    if len(a) == 1:
+        text += "Only one test case has both: no interval and no test."
+    else:
+        found = paired_difference(a, b)
+        wins = int((a > b).sum() if more else (a < b).sum())
+        text += (
+            f"Paired difference {found.mean:+.1f} (95 % interval {found.low:+.1f} to {found.high:+.1f}, "
+            f"{p_words(found)}) over {found.n} test cases, better in {wins}. "
+            "One training each: the interval is over cases, not over seeds."
+        )
+    return textwrap.fill(
+        style.noted(text, better, worse, by=" Note: "), LINE, break_long_words=False, break_on_hyphens=False
     )
-    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def results_table(runs: Mapping[str, Run]) -> pandas.DataFrame:
     """One row a run: labels, iterations done, mean and standard deviation over cases, objects missed, status.
 
-    The runs' names are the index.
+    Beside Dice: the 95 % interval of its mean over cases, and p of the paired t-test against the first row, on the
+    cases that both have. The runs' names are the index.
     """
     import pandas
 
     rows = []
+    first = next(iter(runs.values()), None)
     for name, run in runs.items():
         row: dict[str, Any] = {"run": name, "labels": run.config.labeled, "iterations": run.info.get("iterations_done")}
         for metric, (label, factor, _) in METRICS.items():
             values = [factor * v for v in case_scores(run, metric).values() if not math.isnan(v)]
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
             row[label] = f"{np.mean(values):.1f} ± {spread:.1f}" if values else "none"
-        row.update(missed=run.summary["missed"], status=run.status)
+            if metric == "dice":
+                mean, half = mean_interval(values)
+                row["95 % interval"] = f"{mean - half:.1f} to {mean + half:.1f}" if len(values) > 1 else "–"
+                row["paired with row 1"] = "–" if run is first else _paired_p(run, first)
+        row.update(missed=run.summary["missed"], status=style.noted(run.status, run))
         rows.append(row)
     return style.one_header(pandas.DataFrame(rows).set_index("run"))
 
@@ -167,6 +191,14 @@ def conventions(run: Run) -> str:
         f"{'no distance (counted under missed)' if told['empty'] == 'nan' else told['empty']}; "
         f"largest component kept: {'yes' if told['largest_component'] else 'no'}; one seed."
     )
+
+
+def _paired_p(run: Run, first: Run | None) -> str:
+    """p of the paired difference in Dice from the first run; a dash where there are not two cases to pair."""
+    if first is None:
+        return "–"
+    a, b = paired_scores(run, first, "dice")
+    return p_words(paired_difference(a, b)) if len(a) > 1 else "–"
 
 
 def _metric_buttons(figure: go.Figure, owner: Sequence[str]) -> None:

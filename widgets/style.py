@@ -11,6 +11,8 @@ import plotly.io as pio
 if TYPE_CHECKING:
     import pandas
 
+    from ssmis_core.runs import Run
+
 # Okabe & Ito (2008), Color universal design.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000",
@@ -53,6 +55,12 @@ def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width:
 def one_header(table: pandas.DataFrame) -> pandas.DataFrame:
     """The table with the name of its index in the corner: pandas would give it a second, else empty header row."""
     return table.rename_axis(index=None, columns=table.index.name)
+
+
+def noted(text: str, *runs: Run, by: str = "; ") -> str:
+    """The text, and after it that weights were chosen on the test set, where that holds for any of the runs."""
+    chosen = any(run.config.protocol == "best-on-test" for run in runs)
+    return f"{text}{by}weights chosen on the test set" if chosen else text
 
 
 def alt_text(figure: go.Figure) -> str:

@@ -19,7 +19,6 @@ from widgets.results import (
     ablation,
     case_scores,
     conventions,
-    mean_interval,
     paired_cases,
     paired_reading,
     results_table,
@@ -69,14 +68,23 @@ def test_the_reading_breaks_its_lines_between_words(make_run: MakeRun) -> None:
     text = paired_reading(make_run("b", [0.7, 0.8]), make_run("a", [0.5, 0.6]), names=names, metric="hd95")
     lines = text.splitlines()
     assert len(lines) > 1 and max(map(len, lines)) <= 88 and not any(line != line.strip() for line in lines)
-    assert "Paired difference -2.0 (95 % interval -2.0 to -2.0)" in " ".join(lines)
+    assert "Paired difference -2.0 (95 % interval -2.0 to -2.0," in " ".join(lines)
 
 
-def test_the_interval_of_a_mean_is_the_t_interval() -> None:
-    mean, half = mean_interval([1.0, 2.0, 3.0])
-    assert mean == 2.0
-    assert half == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
-    assert math.isnan(mean_interval([1.0])[1])
+def test_the_reading_of_one_common_case_claims_no_interval(make_run: MakeRun) -> None:
+    text = paired_reading(make_run("b", [0.7]), make_run("a", [0.5]), names=("B", "A"))
+    assert "B 70.0, A 50.0" in text and "no interval" in text and "nan" not in text
+
+
+def test_the_table_has_the_interval_of_dice_and_a_paired_test_against_the_first_row(make_run: MakeRun) -> None:
+    from scipy import stats
+
+    first, other = [0.5, 0.6, 0.7], [0.6, 0.65, 0.9]
+    table = results_table({"a": make_run("a", first), "b": make_run("b", other), "c": make_run("c", [0.5])})
+    low, high = stats.t.interval(0.95, 2, loc=60.0, scale=10 / math.sqrt(3))
+    assert table["95 % interval"].tolist()[0] == f"{low:.1f} to {high:.1f}"
+    p = stats.ttest_rel(other, first).pvalue
+    assert table["paired with row 1"].tolist() == ["–", f"p = {p:.3f}", "–"]
 
 
 def test_the_ablation_shows_every_case_of_every_run(make_run: MakeRun) -> None:
@@ -175,3 +183,15 @@ def test_a_live_line_names_the_training_and_where_it_is() -> None:
     assert line.text.startswith("supervised: 10/20")
     line(Progress(20, 20, 2.0, 0.0, {}, "finished"))
     assert "finished at iteration 20 of 20" in line.text
+
+
+def test_what_was_chosen_on_the_test_set_says_so(make_run: MakeRun) -> None:
+    run, plain = make_run("a", [0.5, 0.6]), make_run("b", [0.6, 0.8])
+    said = "weights chosen on the test set"
+    assert said not in paired_cases({"b": plain}, title="t").layout.title.text
+    run.update(configuration={**run.info["configuration"], "protocol": "best-on-test", "validate_every": 5})
+    runs = {"a": run, "b": plain}
+    for figure in (paired_cases(runs, title="t"), ablation(runs, title="t"), loss_terms(run)):
+        assert said in figure.layout.title.text and said in figure.layout.meta["alt"]
+    assert said in results_table(runs)["status"].iloc[0] and said not in results_table(runs)["status"].iloc[1]
+    assert said in " ".join(paired_reading(run, plain, names=("A", "B")).split())

@@ -1,0 +1,66 @@
+"""Intervals and paired tests, against scipy's own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ssmis_core.errors import UserError
+from ssmis_core.statistics import mean_interval, paired_difference
+
+NAN = math.nan
+A, B = [0.71, 0.80, 0.62, 0.90, 0.77], [0.65, 0.81, 0.55, 0.84, 0.70]
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_the_interval_of_a_mean_is_scipys_t_interval(confidence: float) -> None:
+    mean, half = mean_interval(A, confidence=confidence)
+    expected = stats.t.interval(confidence, len(A) - 1, loc=np.mean(A), scale=stats.sem(A))
+    assert (mean - half, mean + half) == pytest.approx(expected)
+
+
+def test_the_interval_leaves_nan_out_and_needs_two_values() -> None:
+    assert mean_interval([*A, NAN]) == mean_interval(A)
+    assert mean_interval([2.0, NAN])[0] == 2.0
+    assert math.isnan(mean_interval([2.0, NAN])[1])
+    assert all(math.isnan(value) for value in mean_interval([]))
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_the_paired_difference_is_scipys_paired_t_test(confidence: float) -> None:
+    found, expected = paired_difference(A, B, confidence=confidence), stats.ttest_rel(A, B)
+    interval = expected.confidence_interval(confidence)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    difference = np.subtract(A, B)
+    assert found.mean == pytest.approx(difference.mean())
+    assert found.effect_size == pytest.approx(difference.mean() / difference.std(ddof=1))
+    assert found.n == 5
+
+
+def test_pairs_with_a_nan_on_either_side_are_left_out() -> None:
+    assert paired_difference([*A, NAN, 0.5], [*B, 0.5, NAN]) == paired_difference(A, B)
+
+
+@pytest.mark.parametrize(
+    ("b", "p_value", "effect_size", "holds_zero"),
+    [([0.0, 1.0], 0.0, math.inf, False), ([2.0, 3.0], 0.0, -math.inf, False), ([1.0, 2.0], 1.0, 0.0, True)],
+)
+def test_equal_differences_have_an_interval_without_width(
+    b: list[float], p_value: float, effect_size: float, holds_zero: bool
+) -> None:
+    found = paired_difference([1.0, 2.0], b)
+    assert found.low == found.mean == found.high
+    assert (found.p_value, found.effect_size, found.holds_zero) == (p_value, effect_size, holds_zero)
+
+
+def test_fewer_than_two_pairs_or_unequal_sides_are_errors() -> None:
+    with pytest.raises(UserError, match="two pairs or more, found 1"):
+        paired_difference([0.5], [0.4])
+    with pytest.raises(UserError, match="two pairs or more, found 1"):
+        paired_difference([0.5, NAN], [0.4, 0.3])
+    with pytest.raises(UserError, match="2 and 1 values"):
+        paired_difference([0.5, 0.6], [0.4])
