@@ -173,7 +173,7 @@ def default_run_dir(config: Configuration, *, root: str | os.PathLike[str] = "ru
     """Where a run goes when nobody says: <root>/<name>-<data set>-<labels>-<preset>-seed<seed>-<hash>.
 
     name: the method's by default; a variant other than "paper" follows it. The hash is over the whole configuration,
-    so another setting is another folder and the same settings find their run again, by notebook or command.
+    so another setting is another folder, and the same command or notebook finds its run again from the same place.
     """
     text = json.dumps(config.as_dict(), sort_keys=True, default=str)
     digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

@@ -64,7 +64,7 @@ def test_every_combination_of_settings_has_a_folder_that_the_same_command_finds_
         before = set(Path("runs").glob("*"))
         assert cli.run(command) == 0
         (folder,) = set(Path("runs").iterdir()) - before
-        assert folder == default_run_dir(Run(folder).config)  # as a notebook finds it
+        assert folder == default_run_dir(Run(folder).config)
         assert cli.run([*command, "--device", "cpu"]) == 0
         assert Run(folder).info["iterations_done"] == 2
     assert len(list(Path("runs").glob("ugmcl-released-phantom-2-quick-seed0-*"))) == 1
