@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,25 +133,31 @@ def evaluate_run(
             (folder / f"{case_id}.nii.gz").unlink(missing_ok=True)
         if report:
             report(number, len(lists[split]), case_id)
-    info = run.info
-    iteration = (info.get("selected") or {}).get("iteration", info.get("iterations_done", config.iterations))
-    kept = [row for row in run.rows("evaluations") if (row["iteration"], row["split"]) != (iteration, split)]
-    run.write_rows("evaluations", kept + [{"iteration": iteration, "split": split, **row} for row in rows])
-    run.write_rows(f"cases{ending}", rows)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     predictions = f"{folder.name}/" if written else "not written"
     if save_predictions and not written:
         predictions += ": nibabel is not installed"
+    choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
+    return _record(run, rows, split, ending, choices)
+
+
+def _record(
+    run: Run, rows: list[dict[str, Any]], split: str, ending: str, choices: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the tables of one evaluation and its summary, which is returned."""
+    config, info = run.config, run.info
+    iteration = (info.get("selected") or {}).get("iteration", info.get("iterations_done", config.iterations))
+    kept = [row for row in run.rows("evaluations") if (row["iteration"], row["split"]) != (iteration, split)]
+    run.write_rows("evaluations", kept + [{"iteration": iteration, "split": split, **row} for row in rows])
+    run.write_rows(f"cases{ending}", rows)
     conventions = {
         "split": split,
         "iteration": iteration,  # of the weights that were scored: the selected ones where the protocol selects
         "status": info["status"],
         "checkpoint_protocol": config.protocol,
         **DISTANCES,
-        "empty": empty,
-        "largest_component": largest_component,
-        "predictions": predictions,
+        **choices,
     }
     summary = {"method": config.method, "labeled": config.labeled, **summarise(rows), "conventions": conventions}
     write_json(run.path / f"summary{ending}.json", summary)

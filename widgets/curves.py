@@ -46,9 +46,7 @@ def loss_terms(run: Run, *, title: str = "Which loss terms fall, and when?") -> 
     figure.update_layout(legend={"x": 1.13, "y": 1, "xanchor": "left"})
     names = ", ".join(term_names(rows)) or "none yet"
     alt = f"Loss terms against the iteration ({names}), with the weight of the consistency terms."
-    return style.finish(
-        figure, title=style.noted(title, run, by="<br>"), alt=style.noted(alt, run), height=440, width=940
-    )
+    return style.finish(figure, title=title, alt=alt, height=440, width=940, runs=[run])
 
 
 def log_axis(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

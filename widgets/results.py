@@ -73,13 +73,7 @@ def paired_cases(runs: Mapping[str, Run], *, title: str) -> go.Figure:
     figure.update_layout(margin={"t": 105, "l": 70, "b": 45})
     count = len(case_scores(runs[names[0]], "dice"))
     alt = f"A line for each of {count} test cases from {names[0]} to {names[-1]}: blue gets better, red-orange worse."
-    return style.finish(
-        figure,
-        title=style.noted(title, *runs.values(), by="<br>"),
-        alt=style.noted(alt, *runs.values()),
-        height=480,
-        width=760,
-    )
+    return style.finish(figure, title=title, alt=alt, height=480, width=760, runs=runs.values())
 
 
 def ablation(runs: Mapping[str, Run], *, title: str, metric: str = "dice") -> go.Figure:
@@ -110,13 +104,7 @@ def ablation(runs: Mapping[str, Run], *, title: str, metric: str = "dice") -> go
     figure.update_yaxes(title_text=label)
     figure.update_layout(margin={"t": 60, "l": 70, "b": 45})
     alt = f"{label} of every test case for {', '.join(runs)}, with mean and 95 % interval over cases."
-    return style.finish(
-        figure,
-        title=style.noted(title, *runs.values(), by="<br>"),
-        alt=style.noted(alt, *runs.values()),
-        height=420,
-        width=760,
-    )
+    return style.finish(figure, title=title, alt=alt, height=420, width=760, runs=runs.values())
 
 
 def paired_scores(a: Run, b: Run, metric: str) -> tuple[np.ndarray, np.ndarray]:

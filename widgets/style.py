@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -36,11 +37,15 @@ def use() -> None:
         pio.renderers.default = "plotly_mimetype"
 
 
-def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int = 860) -> go.Figure:
+def finish(
+    figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int = 860, runs: Iterable[Run] = ()
+) -> go.Figure:
     """Give a figure its frame, its title and its description in words, kept in `layout.meta["alt"]`.
 
-    height, width: pixels. Returns the same figure.
+    height, width: pixels. runs: those that it shows, see `noted`. Returns the same figure.
     """
+    shown = tuple(runs)
+    title, alt = noted(title, *shown, by="<br>"), noted(alt, *shown)
     figure.update_layout(
         template="plotly_white",
         title={"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 17}, "y": 0.98, "yanchor": "top"},
