@@ -36,7 +36,7 @@ demo: $(STAMP)  ## train one method on synthetic scans and write a notebook with
 	@echo "Its last lines name the run folder with weights, metrics of every case and predictions."
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	SSMIS_RUNS=$(CURDIR)/runs $(BIN)/jupyter lab notebooks
 
 test: lint types  ## what every change must pass: lint, types, unit tests, every notebook on a small phantom
 	$(BIN)/python -m pytest

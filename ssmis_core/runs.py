@@ -169,17 +169,20 @@ class Run:
             raise UserError(f"{path}: cannot be read as a checkpoint ({reason}); delete it to start anew") from error
 
 
-def default_run_dir(config: Configuration, *, root: str | os.PathLike[str] = "runs", name: str | None = None) -> Path:
+def default_run_dir(
+    config: Configuration, *, root: str | os.PathLike[str] | None = None, name: str | None = None
+) -> Path:
     """Where a run goes when nobody says: <root>/<name>-<data set>-<labels>-<preset>-seed<seed>-<hash>.
 
-    name: the method's by default; a variant other than "paper" follows it. The hash is over the whole configuration,
-    so another setting is another folder, and the same command or notebook finds its run again from the same place.
+    root: $SSMIS_RUNS where it is set, else "runs" here. name: the method's by default; a variant other than "paper"
+    follows it. The hash is over the whole configuration, so another setting is another folder, and the same command or
+    notebook finds its run again from the same place.
     """
     text = json.dumps(config.as_dict(), sort_keys=True, default=str)
     digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     variant = () if config.variant == "paper" else (config.variant,)
     parts = (name or config.method, *variant, config.dataset, config.labeled, config.preset, f"seed{config.seed}")
-    return Path(root) / "-".join(map(str, (*parts, digest)))
+    return Path(root or os.environ.get("SSMIS_RUNS") or "runs") / "-".join(map(str, (*parts, digest)))
 
 
 def environment() -> dict[str, Any]:

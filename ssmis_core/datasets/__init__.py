@@ -19,7 +19,7 @@ DATASETS: dict[str, DatasetInfo] = {
             "Synthetic left atria, made on the fly",
             "ssmis_core.datasets.phantom",
             False,
-            ("dims", "num_classes", "size"),
+            ("dims", "num_classes", "size", "version"),
         ),
         DatasetInfo("la", "Left atrium MRI (2018 challenge), 80 train / 20 test", "ssmis_core.datasets.la", True),
     )

@@ -112,13 +112,19 @@ def open(
     dims: int = 3,
     num_classes: int = 2,
     size: int | Sequence[int] | None = None,
+    version: int = VERSION,
 ) -> Phantom:
     """Open the phantom; `root` is ignored.
 
     dims: 2 or 3. num_classes: 2 (left atrium), 3 (and left ventricle) or 4 (and right atrium).
     size: voxels along each axis, one number for all or one per axis, each at least 16 (default 96x96 or 64x64x64).
+    version: of the generator; a run folder keeps it, so that a run of another one is refused and not mixed up.
     Raises UserError for anything else.
     """
+    if version != VERSION:
+        raise UserError(
+            f"phantom: version={version!r}, expected {VERSION}, the one this installation makes; train anew"
+        )
     return Phantom(dims=dims, num_classes=num_classes, size=size)
 
 
@@ -145,7 +151,7 @@ class Phantom(Dataset):
         self._index = {case_id: index for index, case_id in enumerate(ids)}
 
     def options(self) -> dict[str, object]:
-        return {"dims": self.dims, "num_classes": self.num_classes, "size": list(self.size)}
+        return {"dims": self.dims, "num_classes": self.num_classes, "size": list(self.size), "version": VERSION}
 
     def source(self, case_id: str) -> str:
         return f"phantom generator version {VERSION}, {case_id}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ssmis_core.errors import UserError, unknown
 
@@ -30,6 +31,25 @@ def instance_norm(channels: int, *, affine: bool = True) -> nn.GroupNorm:
     return nn.GroupNorm(channels, channels, affine=affine)
 
 
+class PointwiseConv3d(nn.Conv3d):
+    """A 1x1x1 convolution as a linear map of each voxel's channels: y[:, j] = sum_i w[j, i] x[:, i] + b[j].
+
+    The same parameters as nn.Conv3d, but on a CPU torch would first copy channels-last features to another layout,
+    which costs more than the map itself.
+    """
+
+    def __init__(self, channels: int, outputs: int):
+        super().__init__(channels, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+
+
+def make_head(dims: int, channels: int, outputs: int) -> nn.Module:
+    """The convolution of one voxel that turns features into logits or distances."""
+    return PointwiseConv3d(channels, outputs) if dims == 3 else nn.Conv2d(channels, outputs, 1)
+
+
 def make_norm(kind: str, dims: int, channels: int) -> nn.Module:
     """A normalisation layer by name ("batch", "instance", "group", "none")."""
     if kind not in NORMS:
@@ -44,8 +64,8 @@ def check_patch(patch: tuple[int, ...], network: nn.Module) -> None:
     one_voxel = all(size == divisor for size in patch)
     if one_voxel and any(_is_instance_norm(layer) for layer in network.modules()):
         raise UserError(
-            f"patch {'x'.join(map(str, patch))}: leaves one voxel at the lowest level, which instance normalisation "
-            f"cannot normalise; expected a side of at least {2 * divisor}, or norm='batch'"
+            f"patch {'x'.join(map(str, patch))}: leaves one voxel at the lowest level of this {type(network).__name__}; "
+            f"instance normalisation cannot normalise that, expected a side of at least {2 * divisor}"
         )
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import CONV, MAX_POOL, check_divisible, instance_norm
+from ssmis_core.networks.layers import CONV, MAX_POOL, check_divisible, instance_norm, make_head
 from ssmis_core.networks.output import Output
 
 LEVELS = 5
@@ -40,9 +40,9 @@ class UNet3D(nn.Module):
         self.up = nn.ModuleList(_double(dims, width[i] + width[i + 1], width[i]) for i in reversed(range(LEVELS - 1)))
         self.pool = MAX_POOL[dims](2)
         self.dropout_bottom, self.dropout_head = nn.Dropout(dropout), nn.Dropout(dropout)
-        self.head = CONV[dims](filters, num_classes, 1)
+        self.head = make_head(dims, filters, num_classes)
         self.distance_head = (
-            CONV[dims](filters, distance_channels, 1) if distance_channels and not shared_distance else None
+            make_head(dims, filters, distance_channels) if distance_channels and not shared_distance else None
         )
         self.shared_distance = shared_distance
 

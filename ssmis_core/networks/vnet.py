@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import CONV, CONV_TRANSPOSE, DROPOUT, check_divisible, make_norm
+from ssmis_core.networks.layers import CONV, CONV_TRANSPOSE, DROPOUT, check_divisible, make_head, make_norm
 from ssmis_core.networks.output import Output
 
 DOWN_CONVOLUTIONS = (1, 2, 3, 3, 3)
@@ -52,8 +52,8 @@ class VNet(nn.Module):
         )
         self.dropout_bottom = DROPOUT[dims](dropout)
         self.dropout_head = DROPOUT[dims](dropout)
-        self.head = CONV[dims](filters, num_classes, 1)
-        self.distance_head = CONV[dims](filters, distance_channels, 1) if distance_channels else None
+        self.head = make_head(dims, filters, num_classes)
+        self.distance_head = make_head(dims, filters, distance_channels) if distance_channels else None
 
     def forward(self, x: Tensor) -> Output:
         check_divisible(tuple(x.shape[2:]), self.divisor, "V-Net")

@@ -27,6 +27,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.delenv("SSMIS_DATA", raising=False)
     monkeypatch.delenv("SSMIS_DEBUG", raising=False)
+    monkeypatch.delenv("SSMIS_RUNS", raising=False)
     return folder
 
 

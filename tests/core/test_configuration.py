@@ -137,4 +137,4 @@ def test_a_configuration_is_refused_for_a_data_set_without_a_preset(monkeypatch:
 def test_importing_the_package_or_configuring_needs_no_keyword_that_is_not_named(tiny: Callable[..., Any]) -> None:
     with pytest.raises(TypeError):
         configure("supervised", "phantom")  # type: ignore[call-arg]
-    assert tiny("supervised").dataset_options == {"dims": 2, "num_classes": 2, "size": [32, 32]}
+    assert tiny("supervised").dataset_options == {"dims": 2, "num_classes": 2, "size": [32, 32], "version": 1}

@@ -105,6 +105,16 @@ def test_the_default_folder_is_the_same_for_the_same_settings_and_another_for_an
     assert first == again != other and first.name.startswith("supervised-phantom-4-quick-seed0-")
 
 
+def test_the_default_folder_lies_in_the_folder_that_the_environment_names(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So notebooks, which work in their own folder, and the command line find the same runs."""
+    monkeypatch.setenv("SSMIS_RUNS", str(tmp_path))
+    assert default_run_dir(tiny()).parent == tmp_path
+    monkeypatch.delenv("SSMIS_RUNS")
+    assert default_run_dir(tiny()).parent == Path("runs")
+
+
 def test_versions_machine_and_threads_are_kept(tiny: Tiny, quietly: Quietly, tmp_path: Path) -> None:
     info = quietly(tiny("supervised", iterations=1), tmp_path / "run").info
     assert {"python", "torch", "numpy"} <= info["environment"]["versions"].keys()

@@ -160,7 +160,7 @@ def test_a_folder_with_other_files_is_refused_and_one_with_an_extra_folder_is_no
     ("settings", "message"),
     [
         ({"patch": 24}, r"patch 24x24: every side must be a multiple of 16 for this VNet"),
-        ({"patch": 16}, r"patch 16x16: leaves one voxel at the lowest level.*at least 32, or norm='batch'"),
+        ({"patch": 16}, r"patch 16x16: leaves one voxel at the lowest level of this VNet.*at least 32"),
         ({"method": "ugmcl", "labeled": 10}, r"no unlabeled case is left: all 10 training cases are labeled"),
     ],
     ids=["not_divisible", "one_voxel", "labeled"],

@@ -53,8 +53,10 @@ FLAT_OPTIONS = {"dims": 2, "size": 32}
 
 def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> dict[str, Any]:
     """The notebook as papermill leaves it."""
-    papermill = pytest.importorskip("papermill")
+    import papermill
+
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("SSMIS_RUNS", raising=False)
     monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
     out = folder / f"{name}.ipynb"
     papermill.execute_notebook(

@@ -185,6 +185,7 @@ def test_one_number_is_a_size_for_all_sides():
         {"size": (64, 64, 48.0)},
         {"size": "big"},
         {"size": True},
+        {"version": 2},
         {"size": 0.5},
         {"dims": 4},
         {"dims": "3"},
