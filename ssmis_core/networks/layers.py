@@ -64,7 +64,7 @@ def check_patch(patch: tuple[int, ...], network: nn.Module) -> None:
     one_voxel = all(size == divisor for size in patch)
     if one_voxel and any(_is_instance_norm(layer) for layer in network.modules()):
         raise UserError(
-            f"patch {'x'.join(map(str, patch))}: leaves one voxel at the lowest level of this {type(network).__name__}; "
+            f"patch {'x'.join(map(str, patch))}: leaves one voxel at the lowest level of {type(network).__name__}; "
             f"instance normalisation cannot normalise that, expected a side of at least {2 * divisor}"
         )
 

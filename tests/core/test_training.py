@@ -117,10 +117,22 @@ def test_going_on_with_other_data_is_refused(
     config = tiny("supervised")
     run = quietly(config, tmp_path / "run", max_seconds=2, observers=[clockwork.observer()])
     before = {path.name: path.read_bytes() for path in run.path.iterdir()}
-    monkeypatch.setattr(phantom, "VERSION", phantom.VERSION + 1)
+    read = phantom.Phantom.read
+    monkeypatch.setattr(phantom.Phantom, "read", lambda *at: (lambda c: replace(c, image=2 * c.image))(read(*at)))
     with pytest.raises(UserError, match=r"was trained on other data \(fingerprint \w{12}, now \w{12}\)"):
         quietly(config, tmp_path / "run")
     assert before == {path.name: path.read_bytes() for path in run.path.iterdir()}
+
+
+def test_even_a_finished_run_of_another_phantom_generator_is_refused(
+    tiny: Tiny, quietly: Quietly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("supervised", iterations=1)
+    run = quietly(config, tmp_path / "run")
+    monkeypatch.setattr(phantom, "VERSION", phantom.VERSION + 1)
+    for again in (lambda: quietly(config, tmp_path / "run"), run.dataset):
+        with pytest.raises(UserError, match="phantom: version=1, expected 2"):
+            again()
 
 
 def test_whole_volumes_are_read_one_at_a_time_and_the_fingerprint_is_that_of_all(
@@ -160,7 +172,7 @@ def test_a_folder_with_other_files_is_refused_and_one_with_an_extra_folder_is_no
     ("settings", "message"),
     [
         ({"patch": 24}, r"patch 24x24: every side must be a multiple of 16 for this VNet"),
-        ({"patch": 16}, r"patch 16x16: leaves one voxel at the lowest level of this VNet.*at least 32"),
+        ({"patch": 16}, r"patch 16x16: leaves one voxel at the lowest level of VNet.*at least 32"),
         ({"method": "ugmcl", "labeled": 10}, r"no unlabeled case is left: all 10 training cases are labeled"),
     ],
     ids=["not_divisible", "one_voxel", "labeled"],

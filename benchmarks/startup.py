@@ -1,0 +1,51 @@
+"""How long the command line and the package take to start, each in a fresh process.
+
+    python benchmarks/startup.py --out benchmarks/results/startup.csv
+
+The bare interpreter is measured beside them, in turns, in the same run. Seconds are wall time, the best and the
+median of the repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from machine import machine
+
+from ssmis_core.files import write_csv
+
+COMMANDS = {
+    "python": [sys.executable, "-c", "pass"],
+    "import ssmis_core": [sys.executable, "-c", "import ssmis_core"],
+    "ssmis --help": [str(Path(sys.executable).with_name("ssmis")), "--help"],
+    "ssmis methods": [str(Path(sys.executable).with_name("ssmis")), "methods"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for _ in range(options.repeats + 1):
+        for name, command in COMMANDS.items():
+            start = perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            seconds[name].append(perf_counter() - start)
+    here = machine(("typer", "torch"))
+    rows = []
+    for name, measured in seconds.items():
+        warm = measured[1:]  # the first fills the disk cache
+        rows.append({**here, "command": name, "best_s": round(min(warm), 3), "median_s": round(median(warm), 3)})
+        print(name, rows[-1]["best_s"], rows[-1]["median_s"])
+    write_csv(options.out, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Layers of ours that stand for one of torch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ssmis_core.networks.layers import make_head
+
+
+def answers(layer: nn.Module, x: Tensor) -> list[Tensor]:
+    """The output, and the gradients of a fixed function of it."""
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    y = layer(x)
+    gradients = torch.autograd.grad(
+        (y * torch.arange(y.numel()).reshape(y.shape).cos()).sum(), [x, *layer.parameters()]
+    )
+    return [y, *gradients]
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
+def test_a_head_is_the_convolution_of_one_voxel(outputs: int, memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    head, convolution = make_head(3, 6, outputs), nn.Conv3d(6, outputs, 1)
+    convolution.load_state_dict(head.state_dict())
+    x = torch.randn(2, 6, 5, 4, 3).to(memory_format=memory_format)
+    for ours, theirs in zip(answers(head, x), answers(convolution, x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
