@@ -210,3 +210,19 @@ def test_the_page_asks_no_other_machine_and_complains_of_nothing(executed: Any) 
     assert len(executed.traffic.addresses) > 10
     assert executed.traffic.outside() == []
     assert executed.traffic.ours() == []
+
+
+def test_the_first_notebook_runs_from_top_to_bottom(
+    open_notebook: Callable[..., Any], repository: Path, lab: Any, artifacts: Path
+) -> None:
+    settings = {"run_dir": str(lab.root / "start_here"), "iterations": 20}
+    settings |= {"dataset_options": SMALL["dataset_options"], "settings": WHOLE}
+    opened = open_notebook(repository / "notebooks" / "00_start_here.ipynb", "start_here", **settings)
+    try:
+        opened.menu("Run", "Run All Cells")
+        opened.wait_for(lambda: opened.ran(opened.code()), RUN_SECONDS, "all cells to run")
+        opened.wait_idle()
+        assert opened.errors() == []
+        assert_figures_drawn(opened)
+    finally:
+        opened.page.screenshot(path=artifacts / "00_start_here-after-run-all.png")
