@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssmis_core.methods.overview import Overview
 
 COLUMNS = (
     ("dice", "Dice %", 100.0),
@@ -65,6 +68,24 @@ def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
             f"{summary['cases']} {said['split']} cases, mean (standard deviation); weights: {weights}.",
             f"95HD: {said['hd95']}; ASD: {said['asd']}; both in voxels, or in mm where it says so.",
             f"Empty predictions: {EMPTY.get(said['empty'], said['empty'])}. Post-processing: {component}.",
+        )
+    )
+
+
+def methods(overviews: Sequence[Overview]) -> str:
+    """The list of methods, and the lines below it that say what its columns mean."""
+    rows: list[tuple[object, ...]] = [("name", "title", "year", "variants", "networks", "cost 2D", "cost 3D", "paper")]
+    for one in overviews:
+        networks = str(one.trained) + (f" + {one.averaged} averaged" if one.averaged else "")
+        costs = [f"{one.cost[dims]:.1f}x" if dims in one.cost else "-" for dims in (2, 3)]
+        rows.append((one.name, one.title, one.year, ", ".join(one.variants), networks, *costs, one.paper))
+    return "\n".join(
+        (
+            table(rows, left=len(rows[0])),
+            "",
+            "networks: trained, and averaged teachers that follow them.",
+            "cost: seconds an iteration over those of supervised learning, as measured on a CPU with the paper's",
+            "options (benchmarks/results/method_cost.csv); -: not measured.",
         )
     )
 
