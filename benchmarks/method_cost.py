@@ -120,7 +120,7 @@ class Contestant:
         return sum(stage.iterations / total * self.iteration(stage) for stage in self.stages)
 
     def iteration(self, stage: Stage) -> float:
-        """Seconds of one iteration in the middle of a stage, where every ramp has begun; as the training loop does it."""
+        """Seconds of one iteration, as the training loop does it, mid-stage, where every ramp has begun."""
         optimisers = {name: optimiser.build() for name, optimiser in stage.optimisers.items()}
         self.method.begin(stage)
         clock = Clock(stage.name, min(stage.iterations // 2 + self.turns, stage.iterations - 1), stage.iterations)

@@ -90,6 +90,22 @@ def methods(overviews: Sequence[Overview]) -> str:
     )
 
 
+def comparisons(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of `comparison.differences` as text: the difference in Dice and in 95HD, with its interval and p."""
+    lines: list[str] = []
+    for metric, title, scale in (column for column in COLUMNS if column[0] in ("dice", "hd95")):
+        rows: list[list[str]] = [["comparison", "data", "labels", "over", title, "from", "to", "p", "p (Holm)"]]
+        for row in (row for row in pairs if row["metric"] == metric):
+            numbers = [f"{scale * row[key]:+.2f}" for key in ("mean", "low", "high")]
+            data = f"{row['dataset']} {row['dims']}D {row['preset']}"
+            cells = [row["comparison"], data, str(row["labeled"]), f"{row['n']} {row['over']}", *numbers]
+            rows.append([*cells, f"{row['p_value']:.3f}", f"{row['p_holm']:.3f}"])
+        lines += [table(rows, left=4), ""]
+    return "\n".join(
+        [*lines, "Differences of means with their 95 % intervals; p of the paired t-test; 95HD in voxels."]
+    )
+
+
 def options(cls: Any) -> str:
     """The options of a method class: name, type, and the default of each variant; then what they mean."""
     variants: Mapping[str, Mapping[str, Any]] = cls.VARIANTS

@@ -10,6 +10,9 @@ from types import ModuleType
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.core.conftest import clockwork, few_cases
+
+__all__ = ["clockwork", "few_cases"]
 
 
 @pytest.fixture
