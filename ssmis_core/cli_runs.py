@@ -73,16 +73,13 @@ def methods(
     """
     from ssmis_core import cli_tables
     from ssmis_core.methods import METHODS, method_class
+    from ssmis_core.methods.overview import overview
 
     if options is not None:
         print(cli_tables.options(method_class(options)))
         print("\nA preset changes some of these defaults: see ssmis_core/presets.toml. --set comes last and wins.")
         return
-    rows: list[tuple[object, ...]] = [("name", "title", "year", "variants", "paper")]
-    for name in METHODS:
-        cls = method_class(name)
-        rows.append((name, cls.card.title, cls.card.year, ", ".join(cls.VARIANTS), cls.card.paper))
-    print(cli_tables.table(rows, left=5))
+    print(cli_tables.methods([overview(name) for name in METHODS]))
     print("\nThe options of one and their defaults: ssmis methods --options NAME")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssmis_core.methods.overview import Overview
 
 COLUMNS = (
     ("dice", "Dice %", 100.0),
@@ -66,6 +69,40 @@ def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
             f"95HD: {said['hd95']}; ASD: {said['asd']}; both in voxels, or in mm where it says so.",
             f"Empty predictions: {EMPTY.get(said['empty'], said['empty'])}. Post-processing: {component}.",
         )
+    )
+
+
+def methods(overviews: Sequence[Overview]) -> str:
+    """The list of methods, and the lines below it that say what its columns mean."""
+    rows: list[tuple[object, ...]] = [("name", "title", "year", "variants", "networks", "cost 2D", "cost 3D", "paper")]
+    for one in overviews:
+        networks = str(one.trained) + (f" + {one.averaged} averaged" if one.averaged else "")
+        costs = [f"{one.cost[dims]:.1f}x" if dims in one.cost else "-" for dims in (2, 3)]
+        rows.append((one.name, one.title, one.year, ", ".join(one.variants), networks, *costs, one.paper))
+    return "\n".join(
+        (
+            table(rows, left=len(rows[0])),
+            "",
+            "networks: trained, and averaged teachers that follow them.",
+            "cost: seconds an iteration over those of supervised learning, as measured on a CPU with the paper's",
+            "options (benchmarks/results/method_cost.csv); -: not measured.",
+        )
+    )
+
+
+def comparisons(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of `comparison.differences` as text: the difference in Dice and in 95HD, with its interval and p."""
+    lines: list[str] = []
+    for metric, title, scale in (column for column in COLUMNS if column[0] in ("dice", "hd95")):
+        rows: list[list[str]] = [["comparison", "data", "labels", "over", title, "from", "to", "p", "p (Holm)"]]
+        for row in (row for row in pairs if row["metric"] == metric):
+            numbers = [f"{scale * row[key]:+.2f}" for key in ("mean", "low", "high")]
+            data = f"{row['dataset']} {row['dims']}D {row['preset']}"
+            cells = [row["comparison"], data, str(row["labeled"]), f"{row['n']} {row['over']}", *numbers]
+            rows.append([*cells, f"{row['p_value']:.3f}", f"{row['p_holm']:.3f}"])
+        lines += [table(rows, left=4), ""]
+    return "\n".join(
+        [*lines, "Differences of means with their 95 % intervals; p of the paired t-test; 95HD in voxels."]
     )
 
 

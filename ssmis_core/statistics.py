@@ -69,3 +69,15 @@ def paired_difference(
     p = float(stats.ttest_1samp(difference, 0.0).pvalue) if std > 0 else float(mean == 0.0)
     effect = mean / std if std > 0 else math.copysign(math.inf, mean) if mean else 0.0
     return PairedDifference(mean, mean - half, mean + half, n, p, effect)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for as many tests: the i-th smallest of n times n - i + 1, never falling, at most 1.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure (1979).
+    """
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected

@@ -1,7 +1,7 @@
 """The authors' checkpoints by key mapping: their parameter names onto ours.
 
 The field's V-Nets all come from one file, so their keys differ from ours by rule: `encoder.`/`decoder.` prefixes in
-SS-Net, BCP and CPAM, none in UA-MT, DTC and SASSNet.
+SS-Net, BCP and CPAM, none in UA-MT, DTC and SASSNet. Keys of heads and selectors beside a backbone have no place in it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ _UNET_BLOCKS = {
     "center": "down.4",
     **{f"up_concat{4 - i}.conv": f"up.{i}" for i in range(4)},
 }
+_UNET2D_BLOCKS = {
+    "in_conv.conv_conv": "down.0",
+    **{f"down{i}.maxpool_conv.1.conv_conv": f"down.{i}" for i in range(1, 5)},
+    **{f"up{i + 1}.conv1x1": f"narrow.{i}" for i in range(4)},
+    **{f"up{i + 1}.conv.conv_conv": f"up.{i}" for i in range(4)},
+    "out_conv": "head",
+}
 
 
 def vnet_key(key: str, *, two_heads: bool = False) -> str | None:
@@ -39,6 +46,12 @@ def vnet_key(key: str, *, two_heads: bool = False) -> str | None:
     if name in _VNET_BLOCKS and rest.startswith("conv."):
         return f"{_VNET_BLOCKS[name]}.{rest.removeprefix('conv.')}"
     return None
+
+
+def unet2d_key(key: str) -> str | None:
+    """Our name of a parameter of the published 2D U-Net (`encoder.*`, `decoder.*`)."""
+    match = re.fullmatch(r"(?:encoder|decoder)\.(.+?)((?:\.\d+)?\.\w+)", key)
+    return f"{_UNET2D_BLOCKS[match[1]]}{match[2]}" if match and match[1] in _UNET2D_BLOCKS else None
 
 
 def unet3d_key(key: str) -> str | None:

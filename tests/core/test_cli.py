@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from ssmis_core import cli, training
+from ssmis_core.methods import METHODS
+from ssmis_core.methods.overview import cost
 from ssmis_core.runs import Run, default_run_dir
 from tests.core.cli_helpers import FLAT, contents, empty_folder, write_nifti
 
@@ -125,6 +127,11 @@ def test_methods_lists_them_and_their_options(capsys: pytest.CaptureFixture[str]
     assert cli.run(["methods"]) == 0
     shown = capsys.readouterr().out
     assert "ugmcl" in shown and "released" in shown and "2022" in shown
+    lines = {line.split()[0]: line for line in shown.splitlines() if line}
+    assert set(METHODS) <= set(lines) and "averaged" not in lines["supervised"]
+    assert "  1 + 1 averaged  " in lines["mean_teacher"]
+    for name in METHODS:
+        assert all(f"  {value:.1f}x  " in lines[name] for value in cost(name).values())
     assert cli.run(["methods", "--options", "ugmcl"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("beta "))
     assert row.split() == ["beta", "float", "0.75", "0.5"]

@@ -16,8 +16,8 @@ from ssmis_core.errors import UserError
 from ssmis_core.geometry import signed_distance
 from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Step
-from ssmis_core.networks import Output, UNet3D, VNet
-from ssmis_core.networks.published_keys import load_published, unet3d_key, vnet_key
+from ssmis_core.networks import Output, UNet2D, UNet3D, VNet
+from ssmis_core.networks.published_keys import load_published, unet2d_key, unet3d_key, vnet_key
 from ssmis_core.schedules import cosine_rampdown, linear_rampup, sigmoid_rampup
 from ssmis_core.uncertainty import certainty_threshold
 from ssmis_core.views import Views
@@ -83,6 +83,28 @@ def test_unet3d_with_published_weights_gives_the_published_answer(golden: Load) 
         output = network(torch.from_numpy(stored["x"]))
     same(output.logits, stored["logits"], **FORWARD)
     same(output.distance, stored["sdf"], **FORWARD)
+
+
+def test_unet2d_with_published_weights_gives_the_published_answer(golden: Load) -> None:
+    stored = golden("unet2d_forward")
+    network = UNet2D(num_classes=4).eval()
+    load_published(network, weights(stored), unet2d_key)
+    with torch.no_grad():
+        output = network(torch.from_numpy(stored["x"]))
+    same(output.logits, stored["output_0"], **FORWARD)
+    same(output.features, stored["output_1"], **FORWARD)
+
+
+def test_only_heads_and_selectors_of_the_published_unet2d_have_no_place_in_the_backbone(golden: Load) -> None:
+    keys = list(weights(golden("unet2d_forward")))
+    left_out = {key.partition(".")[0].rstrip("0123456789_") for key in keys if unet2d_key(key) is None}
+    assert left_out == {
+        "projection_head",
+        "prediction_head",
+        "contrastive_class_selector",
+        "contrastive_class_selector_memory",
+    }
+    assert all(unet2d_key(key) for key in keys if key.startswith(("encoder.", "decoder.")))
 
 
 def test_published_weights_of_another_network_are_a_user_error_that_names_what_is_missing(golden: Load) -> None:

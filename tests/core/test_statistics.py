@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ssmis_core.errors import UserError
-from ssmis_core.statistics import mean_interval, paired_difference
+from ssmis_core.statistics import holm, mean_interval, paired_difference
 
 NAN = math.nan
 A, B = [0.71, 0.80, 0.62, 0.90, 0.77], [0.65, 0.81, 0.55, 0.84, 0.70]
@@ -64,3 +64,8 @@ def test_fewer_than_two_pairs_or_unequal_sides_are_errors() -> None:
         paired_difference([0.5, NAN], [0.4, 0.3])
     with pytest.raises(UserError, match="2 and 1 values"):
         paired_difference([0.5, 0.6], [0.4])
+
+
+def test_holms_correction_is_the_textbooks() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.2]) == [0.2] and holm([]) == [] and max(holm([0.9, 0.8, 0.7])) == 1.0

@@ -1,0 +1,102 @@
+"""Differences between runs: what is paired with what, which baseline counts, and what is left out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from ssmis_core import cli_tables
+from ssmis_core.comparison import METRICS, Scored, differences, means
+from ssmis_core.statistics import paired_difference
+
+NAN = math.nan
+
+
+def scored(name: str, seed: int, dice: dict[str, float], *, variant: str = "paper", labeled: int = 4) -> Scored:
+    """A run whose every metric is that of its cases."""
+    known = [value for value in dice.values() if not math.isnan(value)]
+    row: dict[str, Any] = {"variant": variant, "seed": seed, "seconds": 10.0 if name == "base" else 25.0, "missed": 0}
+    row |= {"dataset": "phantom", "dims": 2, "preset": "quick", "labeled": labeled}
+    row |= dict.fromkeys(METRICS, sum(known) / len(known))
+    return Scored(name, row, {case: dict.fromkeys(METRICS, value) for case, value in dice.items()})
+
+
+def of(rows: list[dict[str, Any]], comparison: str, over: str, metric: str = "dice", **where: Any) -> dict[str, Any]:
+    wanted = {"comparison": comparison, "over": over, "metric": metric, **where}
+    (row,) = (row for row in rows if all(row[key] == value for key, value in wanted.items()))
+    return row
+
+
+BASE = [scored("base", 0, {"a": 0.5, "b": 0.7, "c": 0.6}), scored("base", 1, {"a": 0.6, "b": 0.8, "c": 0.4})]
+OURS = [scored("ours", 0, {"a": 0.7, "b": 0.7, "c": 0.7}), scored("ours", 1, {"a": 0.6, "b": 0.9, "c": 0.9})]
+
+
+def test_seeds_are_paired_by_their_means_and_cases_by_their_means_over_seeds() -> None:
+    rows = differences([*OURS, *reversed(BASE)], ["base"])
+    seeds, cases = (of(rows, "ours minus base", over) for over in ("seeds", "cases"))
+    for row, expected in (
+        (seeds, paired_difference([0.7, 0.8], [0.6, 0.6])),
+        (cases, paired_difference([0.65, 0.8, 0.8], [0.55, 0.75, 0.5])),
+    ):
+        for key in ("mean", "low", "high", "p_value", "effect_size"):
+            assert row[key] == pytest.approx(getattr(expected, key), rel=1e-4)
+    assert (seeds["n"], cases["n"], seeds["seconds_ratio"]) == (2, 3, 2.5)
+
+
+def test_a_case_counts_in_the_seeds_where_both_have_a_number() -> None:
+    ours = [scored("ours", 0, {"a": 0.9, "b": 0.8, "c": NAN}), scored("ours", 1, {"a": NAN, "b": 1.0, "c": NAN})]
+    row = of(differences([*BASE, *ours], ["base"]), "ours minus base", "cases", "hd95")
+    expected = paired_difference([0.9, 0.9], [0.5, 0.75])  # of c nothing is known
+    assert (row["n"], row["mean"]) == (2, pytest.approx(expected.mean, rel=1e-4))
+
+
+def test_only_seeds_that_both_have_are_paired_and_one_alone_has_no_interval() -> None:
+    third = scored("base", 2, {"a": 0.1, "b": 0.1, "c": 0.1})
+    assert differences([*OURS, *BASE, third], ["base"]) == differences([*OURS, *BASE], ["base"])
+    assert {row["over"] for row in differences([OURS[0], *BASE], ["base"])} == {"cases"}
+    assert differences([OURS[0], BASE[1]], ["base"]) == []
+
+
+def test_settings_are_never_mixed() -> None:
+    many = [scored(one.name, one.row["seed"], {"a": 0.9, "b": 0.95}, labeled=16) for one in (*OURS, *BASE)]
+    rows = differences([*many, *OURS, *BASE], ["base"])
+    few = {**of(rows, "ours minus base", "seeds", labeled=4)}
+    assert few == of(differences([*OURS, *BASE], ["base"]), "ours minus base", "seeds")
+    assert of(rows, "ours minus base", "seeds", labeled=16)["mean"] == 0.0
+
+
+def test_a_baseline_in_the_same_variant_comes_first_and_variants_are_compared_with_the_paper() -> None:
+    released = [scored("ours", s, {"a": 0.1 * s, "b": 0.3, "c": 0.2}, variant="released") for s in (0, 1)]
+    changed = [scored("changed", s, {"a": 0.2 * s, "b": 0.5, "c": 0.1}, variant="released") for s in (0, 1)]
+    rows = differences([*BASE, *OURS, *released, *changed], ["base", "ours"])
+    told = {(row["against"], row["comparison"]) for row in rows}
+    assert told == {
+        ("baseline", "ours minus base"),
+        ("baseline", "ours (released) minus base"),
+        ("baseline", "changed (released) minus base"),
+        ("baseline", "base minus ours"),
+        ("baseline", "changed (released) minus ours (released)"),
+        ("variant", "ours minus ours (released)"),
+    }
+    assert of(rows, "ours minus ours (released)", "seeds")["mean"] == pytest.approx(0.75 - 0.55 / 3, rel=1e-4)
+
+
+def test_holm_corrects_over_the_contestants_of_one_baseline_metric_and_pairing() -> None:
+    other = [scored("other", 0, {"a": 0.5, "b": 0.8, "c": 0.7}), scored("other", 1, {"a": 0.6, "b": 0.8, "c": 0.5})]
+    alone = of(differences([*BASE, *OURS], ["base"]), "ours minus base", "cases")
+    assert alone["p_holm"] == alone["p_value"]
+    rows = differences([*BASE, *OURS, *other], ["base"])
+    some = [of(rows, f"{name} minus base", "cases") for name in ("ours", "other")]
+    assert min(row["p_holm"] for row in some) == pytest.approx(2 * min(row["p_value"] for row in some), rel=1e-3)
+
+
+def test_means_are_over_seeds_and_the_text_has_a_line_a_difference() -> None:
+    (base, ours) = means([*BASE, *OURS])
+    assert (base["name"], base["seeds"], base["dice"]) == ("base", 2, pytest.approx(0.6))
+    assert ours["dice"] == pytest.approx(0.75) and ours["dice_half_width"] == pytest.approx(12.706 * 0.05, rel=1e-3)
+    text = cli_tables.comparisons(differences([*BASE, *OURS], ["base"]))
+    line = next(line for line in text.splitlines() if line.startswith("ours minus base"))
+    assert line.split()[:8] == ["ours", "minus", "base", "phantom", "2D", "quick", "4", "2"] and "+15.00" in line
+    assert "95 % intervals" in cli_tables.comparisons([])  # of runs too few to compare
