@@ -32,13 +32,16 @@ def dice_loss(
     *,
     squared: bool = True,
     background: bool = False,
+    per_class: bool = True,
     eps: float = 1e-5,
 ) -> Tensor:
     """Soft Dice loss, mean over classes of 1 - (2 sum(p y) + e) / (sum(p^n) + sum(y^n) + e), summed over the batch.
 
-    prob: [batch, K, *spatial]; target: integer labels [batch, *spatial] or a map of prob's shape.
+    prob: [batch, K, *spatial]; target: integer labels [batch, *spatial] or a map of prob's shape. Between two soft
+    maps the squared form is 0 where they are equal; the plain one only where they are also binary.
     squared: n = 2 (UA-MT, DTC, UG-MCL, TraCoCo) or n = 1, the "plain" form (SS-Net, MC-Net on LA).
     background: count class 0 too (the ACDC recipes); otherwise only the foreground classes.
+    per_class: False sums over the classes as well, one Dice of all channels at once (SS-Net's distance in 3D).
     Source: Milletari et al., V-Net (3DV 2016), eq. of section 3, in the released code's variants.
     """
     prob = prob.float()
@@ -47,7 +50,7 @@ def dice_loss(
     target = target.float()
     first = 0 if background else 1
     prob, target = prob[:, first:], target[:, first:]
-    axes = (0, *range(2, prob.ndim))
+    axes = (0, *range(2, prob.ndim)) if per_class else tuple(range(prob.ndim))
     overlap = (prob * target).sum(axes)
     size = (prob * prob).sum(axes) + (target * target).sum(axes) if squared else prob.sum(axes) + target.sum(axes)
     return (1.0 - (2.0 * overlap + eps) / (size + eps)).mean()

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ssmis_core.losses import probabilities
 
 
 def add_clipped_noise(x: Tensor, normal: Tensor, *, scale: float = 0.1, clip: float = 0.2) -> Tensor:
@@ -12,3 +20,70 @@ def add_clipped_noise(x: Tensor, normal: Tensor, *, scale: float = 0.1, clip: fl
     standard deviation.
     """
     return x + (scale * normal).clamp(-clip, clip).to(x.dtype)
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Forward passes inside leave BatchNorm's running statistics alone; in train mode they still use the batch's own.
+
+    A perturbed image is not what the network will meet, so it must not shape what evaluation normalises with.
+    Source: Miyato et al., VAT (TPAMI 2019), the released code's rule.
+    """
+    layers = [one for one in network.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
+    try:
+        for layer in layers:
+            layer.track_running_stats = False
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
+
+
+def unit_direction(d: Tensor, eps: float = 1e-8) -> Tensor:
+    """d / (|d| + e) for each sample, |d| over all its channels and voxels: [batch, C, *spatial], float32."""
+    d = d.float()
+    return d / (torch.linalg.vector_norm(d, dim=tuple(range(1, d.ndim)), keepdim=True) + eps)
+
+
+class Adversarial(NamedTuple):
+    """distance: D(perturbed, clean), a number; noise: eps d, of x's shape; clean, perturbed: p(x) and p(x + eps d)."""
+
+    distance: Tensor
+    noise: Tensor
+    clean: Tensor
+    perturbed: Tensor
+
+
+def virtual_adversarial(
+    network: nn.Module,
+    x: Tensor,
+    uniform: Tensor,
+    *,
+    distance: Callable[[Tensor, Tensor], Tensor],
+    xi: float = 10.0,
+    epsilon: float = 10.0,
+    iterations: int = 1,
+) -> Adversarial:
+    """How far the answer moves under the small noise that moves it most: D(p(x + eps d), p(x)), p(x) held still.
+
+    Power iteration from d = unit(uniform - 1/2): d <- unit(grad_d D(p(x + xi d), p(x))), `iterations` times.
+    network: its output has `logits`; x: [batch, C, *spatial]; uniform: noise in [0, 1) of x's shape.
+    distance: of two probability maps [batch, K, *spatial]; xi, epsilon: length of the trial and of the final noise, as
+    a norm over a whole sample. The clean pass takes no gradient and is the only one that updates running statistics;
+    dropout is drawn anew in each pass. Source: Miyato et al., VAT (TPAMI 2019), eq. 5, 6 and section 3.3; Wu et al.,
+    SS-Net (MICCAI 2022), the smoothness term.
+    """
+    with torch.no_grad():
+        clean = probabilities(network(x).logits)
+    torch.clear_autocast_cache()  # weights that mixed precision cast in there have no gradient to pass on
+    d = unit_direction(uniform - 0.5)
+    with frozen_statistics(network):
+        for _ in range(iterations):
+            with torch.enable_grad():
+                d = d.detach().requires_grad_()
+                moved = distance(probabilities(network(x + xi * d).logits), clean)
+                (gradient,) = torch.autograd.grad(moved, d)
+            d = unit_direction(gradient)
+        noise = epsilon * d
+        perturbed = probabilities(network(x + noise).logits)
+    return Adversarial(distance(perturbed, clean), noise, clean, perturbed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ssmis_core.batches import Batch, Turn
@@ -14,7 +15,10 @@ KINDS = ("image", "noise", "probability", "distance", "uncertainty", "mask", "la
 
 @dataclass(frozen=True)
 class View:
-    """One named tensor [B, C, *patch], detached, with the cases, corners and turns that place it in its volumes."""
+    """One named tensor [B, C, *patch], detached, with the cases, corners and turns that place it in its volumes.
+
+    What belongs to no patch (prototypes, say) has a shape of its own, no case and no corner.
+    """
 
     name: str
     kind: str
@@ -31,10 +35,13 @@ class View:
 class Views(dict[str, View]):
     """A collector to pass to `Method.loss`; afterwards a dict from name to View."""
 
-    def keep(self, kind: str, batch: Batch, **tensors: Tensor) -> None:
-        """Keep tensors of one kind whose rows are those of batch.image (or its labeled rows)."""
+    def keep(self, kind: str, batch: Batch | None, **tensors: Tensor) -> None:
+        """Keep tensors of one kind whose rows are those of batch.image (or its labeled rows); None: of no patch."""
         if kind not in KINDS:
             raise unknown("kind of view", kind, KINDS)
         for name, value in tensors.items():
+            if batch is None:
+                self[name] = View(name, kind, value.detach(), (), value.new_zeros((0, 1, 0), dtype=torch.int64), ())
+                continue
             rows = value.shape[0]
             self[name] = View(name, kind, value.detach(), batch.case[:rows], batch.corner[:rows], batch.turn[:rows])

@@ -40,9 +40,9 @@ def mutual_consistency() -> go.Figure:
     plain = [((0.5, 1.1), (0.75, 1.8)), ((0.5, 0.9), (0.75, 0.2)), ((1.25, 1.73), (1.25, 0.27))]
     plain += [((1.75, y0), (2.25, y1)) for y0, y1 in ((2.05, 2.45), (1.95, 1.55), (0.05, 0.45), (-0.05, -0.45))]
     for start, end in plain:
-        _arrow(figure, start, end, style.BLACK)
+        arrow(figure, start, end, style.BLACK)
     for y in (2.45, 1.55):
-        _arrow(figure, (3.98, y), (3.25, y), style.GREEN)
+        arrow(figure, (3.98, y), (3.25, y), style.GREEN)
     _agreement(figure, (2.75, 2.18), (2.75, 1.82), style.VERMILLION)
     for x, (top, bottom) in ((3.12, (2.18, 0.72)), (3.05, (1.28, -0.18))):
         _agreement(figure, (x + 0.3, top), (x + 0.3, bottom), style.BLUE)
@@ -59,7 +59,8 @@ def mutual_consistency() -> go.Figure:
     return style.finish(figure, title=title, alt=alt, height=420, width=900)
 
 
-def _arrow(figure: go.Figure, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
+def arrow(figure: go.Figure, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
+    """An arrow from start to end, in the units of the axes."""
     tail = {"ax": start[0], "ay": start[1], "axref": "x", "ayref": "y", "xref": "x", "yref": "y"}
     head = {"showarrow": True, "arrowhead": 2, "arrowsize": 1.1, "arrowwidth": 2, "arrowcolor": colour}
     figure.add_annotation(x=end[0], y=end[1], text="", **tail, **head)
@@ -67,5 +68,5 @@ def _arrow(figure: go.Figure, start: tuple[float, float], end: tuple[float, floa
 
 def _agreement(figure: go.Figure, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
     """An arrow with two heads."""
-    _arrow(figure, start, end, colour)
-    _arrow(figure, end, start, colour)
+    arrow(figure, start, end, colour)
+    arrow(figure, end, start, colour)

@@ -15,6 +15,7 @@ from ssmis_core.networks import FIXED
 METHODS: dict[str, str] = {
     "supervised": "ssmis_core.methods.supervised:Supervised",
     "mean_teacher": "ssmis_core.methods.mean_teacher:MeanTeacher",
+    "ssnet": "ssmis_core.methods.ssnet:SSNet",
     "ugmcl": "ssmis_core.methods.ugmcl:UGMCL",
 }
 

@@ -102,6 +102,21 @@ def test_losses_do_not_depend_on_where_voxels_lie(seed: int) -> None:
     torch.testing.assert_close(dice_loss(probabilities(turned), label_turned), dice_loss(probabilities(logits), label))
 
 
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dice_of_all_channels_at_once_sums_over_the_classes_too(shape: tuple[int, ...], squared: bool) -> None:
+    a, b = probabilities(random_logits(3, shape)), probabilities(random_logits(3, shape, seed=5))
+    size = (a * a + b * b).sum() if squared else (a + b).sum()
+    actual = dice_loss(a, b, squared=squared, background=True, per_class=False, eps=1e-8)
+    torch.testing.assert_close(actual, 1 - (2 * (a * b).sum() + 1e-8) / (size + 1e-8))
+
+
+def test_only_squared_dice_of_a_soft_map_with_itself_is_0() -> None:
+    p = probabilities(random_logits(3, (5, 4)))
+    assert float(dice_loss(p, p)) == pytest.approx(0, abs=1e-6)
+    assert float(dice_loss(p, p, squared=False)) > 0.1
+
+
 def test_soft_mask_dice_is_the_mean_over_foreground_masks() -> None:
     soft, label = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0)), random_label(4, (5, 4))
     each = [dice_loss(soft[:, k - 1 : k], (label == k)[:, None], background=True) for k in (1, 2, 3)]

@@ -30,3 +30,11 @@ def test_a_view_of_the_labeled_rows_alone_has_their_places(make_batch: Callable[
 def test_an_unknown_kind_is_a_user_error(make_batch: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match=r"unknown kind of view 'pic' .*distance, features, image"):
         Views().keep("pic", make_batch(), x=torch.zeros(1))
+
+
+def test_what_belongs_to_no_patch_has_no_place() -> None:
+    views = Views()
+    views.keep("features", None, prototypes=torch.ones(2, 8, 32).requires_grad_() * 2)
+    view = views["prototypes"]
+    assert view.value.shape == (2, 8, 32) and not view.value.requires_grad
+    assert view.case == view.turn == () and len(view.corner) == 0

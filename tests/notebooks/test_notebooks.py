@@ -24,6 +24,22 @@ FIGURES = {
         "results",
         "best-median-worst",
     ],
+    "01_ssnet": [
+        "idea",
+        "labeled-cases",
+        "unlabeled-cases",
+        "live",
+        "loss-terms",
+        "adversarial-noise",
+        "noise-curve",
+        "who-enters",
+        "prototype-distance",
+        "distance-histogram",
+        "results",
+        "best-median-worst",
+        "ablation",
+        "published",
+    ],
     "02_ugmcl": [
         "idea",
         "labeled-cases",
@@ -44,7 +60,11 @@ FIGURES = {
     ],
 }
 MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may have no logged iteration
-EXTRA = {"00_start_here": ("all_labels",), "02_ugmcl": ("supervised", "without_intra_task")}
+EXTRA = {
+    "00_start_here": ("all_labels",),
+    "01_ssnet": ("supervised", "without_smoothness"),
+    "02_ugmcl": ("supervised", "without_intra_task"),
+}
 SMALL = {"patch": [32, 32, 16], "stride": [32, 32, 16], "filters": 2}
 SOLID = {"dataset_options": {"size": [32, 32, 16]}, "settings": SMALL}
 FLAT = {"settings": {"patch": [32, 32], "stride": [32, 32], "filters": 2}}
@@ -111,6 +131,15 @@ def test_ugmcl_runs_on_slices_with_several_classes_into_a_folder_of_its_own(
     assert_whole(notebook, "02_ugmcl", run)
 
 
+def test_ssnet_runs_on_slices_with_several_classes_as_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {**FLAT_OPTIONS, "num_classes": 4}
+    own = {"variant": "released", "epsilon": 2.0, "run_dir": str(tmp_path / "run")}
+    notebook = execute("01_ssnet", tmp_path, monkeypatch, iterations=3, dataset_options=options, **own, **FLAT)
+    chosen = json.loads((tmp_path / "run" / "run.json").read_text())["configuration"]["options"]
+    assert (chosen["epsilon"], chosen["prototypes"]) == (2.0, "lowest")
+    assert_whole(notebook, "01_ssnet", tmp_path / "run")
+
+
 def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +159,7 @@ def test_a_notebook_takes_the_parameters_that_all_share(name: str) -> None:
     shared = {"dataset": "phantom", "data_root": None, "preset": "quick", "iterations": None, "max_seconds": None}
     shared |= {"seed": 0, "device": "auto", "variant": "paper", "run_dir": None, "dataset_options": None}
     assert {key: values[key] for key in shared} == shared
-    assert values["labeled"] == {"00_start_here": 4, "02_ugmcl": 16}[name]
+    assert values["labeled"] == {"00_start_here": 4, "01_ssnet": 8, "02_ugmcl": 16}[name]
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))

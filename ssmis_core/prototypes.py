@@ -1,0 +1,163 @@
+"""Class separation: voxel features drawn to the prototypes of their class.
+
+A memory holds a few feature vectors a class, its prototypes, taken from labeled voxels that the network gets right.
+Selectors, small networks that are learned along, say how much each voxel counts and which voxels make good prototypes.
+Source: Wu et al., SS-Net (MICCAI 2022), the class-separation term; Alonso et al. (ICCV 2021), sections 3.3 and 3.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WIDTH = 32  # of projected features
+
+
+def embedding_head(channels: int, width: int = WIDTH) -> nn.Sequential:
+    """Linear, BatchNorm, ReLU, Linear: [N, channels] to [N, width]. SS-Net's projection and its prediction."""
+    return nn.Sequential(
+        nn.Linear(channels, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True), nn.Linear(width, width)
+    )
+
+
+def evaluated(head: nn.Module, x: Tensor) -> Tensor:
+    """head(x) in eval mode; its mode and running statistics stay as they are."""
+    training = head.training
+    try:
+        return head.eval()(x)
+    finally:
+        head.train(training)
+
+
+def as_rows(maps: Tensor) -> Tensor:
+    """[batch, C, *spatial] to one row a voxel, [batch * voxels, C], float32."""
+    return maps.float().movedim(1, -1).reshape(-1, maps.shape[1])
+
+
+def as_maps(rows: Tensor, like: Tensor) -> Tensor:
+    """Rows [batch * voxels, C] back to maps [batch, C, *spatial]; like: [batch, any, *spatial]."""
+    return rows.reshape(like.shape[0], *like.shape[2:], -1).movedim(-1, 1)
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """BatchNorm over the rows of a mask, without taking them out: shapes do not depend on how many there are.
+
+    The other rows are normalised with the same numbers; without any row in the mask, running statistics stay.
+    """
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """x: [N, C]; mask: [N] of 0 and 1."""
+        if not self.training:
+            return super().forward(x)
+        rows = mask.float()[:, None]
+        n = rows.sum()
+        mean = (rows * x).sum(0) / n.clamp(min=1)
+        centred = x - mean
+        variance = (rows * centred**2).sum(0) / n.clamp(min=1)
+        if self.track_running_stats:
+            assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+            with torch.no_grad():
+                share = self.momentum * (n > 1)
+                self.running_mean.lerp_(mean, share)
+                self.running_var.lerp_(variance * n / (n - 1).clamp(min=1), share)
+                self.num_batches_tracked.add_(n > 1)  # type: ignore[union-attr]
+        return centred * (self.weight * torch.rsqrt(variance + self.eps)) + self.bias
+
+
+class Selector(nn.Sequential):
+    """How much a voxel of one class counts, in (0, 1): sigmoid(Linear, BatchNorm, LeakyReLU 0.2, Linear)."""
+
+    def __init__(self, width: int = WIDTH):
+        layers = (nn.Linear(width, width), MaskedBatchNorm(width), nn.LeakyReLU(0.2), nn.Linear(width, 1))
+        super().__init__(*layers)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """features: [N, width]; mask: [N], the rows of this class, over which it normalises. Returns [N]."""
+        first, norm, activation, last = self
+        return torch.sigmoid(last(activation(norm(first(features), mask)))[:, 0])
+
+
+def selector_scores(selectors: Iterable[nn.Module], features: Tensor, member: Tensor) -> Tensor:
+    """The score of every row by the selector of every class, [N, K]; features take no gradient from it.
+
+    features: [N, width], or [K, N, width] with rows of its own for each class; member: [N, K], the rows of each class.
+    """
+    features = features.detach()
+    each = features if features.ndim == 3 else features.expand(member.shape[1], -1, -1)
+    scores = [selector(each[k], member[:, k]) for k, selector in enumerate(selectors)]
+    return torch.stack(scores, dim=1)
+
+
+class PrototypeMemory(nn.Module):
+    """Up to `size` feature vectors a class: prototypes [K, size, width], of which the first count [K] are filled."""
+
+    prototypes: Tensor
+    count: Tensor
+
+    def __init__(self, num_classes: int, size: int, width: int = WIDTH):
+        super().__init__()
+        self.register_buffer("prototypes", torch.zeros(num_classes, size, width))
+        self.register_buffer("count", torch.zeros(num_classes, dtype=torch.int64))
+
+    @property
+    def filled(self) -> Tensor:
+        """[K, size]: 1.0 where there is a prototype."""
+        size = self.prototypes.shape[1]
+        return (torch.arange(size, device=self.count.device) < self.count[:, None]).float()
+
+    @torch.no_grad()
+    def update(self, features: Tensor, member: Tensor, scores: Tensor, *, highest: bool = True) -> Tensor:
+        """Overwrite each class that has voxels with those of highest (or lowest) score; keep the others as they are.
+
+        features: [N, width]; member: [N, K], 1 where a voxel may stand for a class; scores: [N, K].
+        Returns [N], 1.0 for the voxels that entered.
+        """
+        order = (scores if highest else -scores).masked_fill(member == 0, -torch.inf)
+        best = order.T.topk(min(self.prototypes.shape[1], len(features)), dim=1)
+        found = best.values > -torch.inf
+        fresh = torch.zeros_like(self.prototypes)
+        fresh[:, : found.shape[1]] = features[best.indices] * found[..., None]
+        seen = found.any(1)
+        self.prototypes.copy_(torch.where(seen[:, None, None], fresh, self.prototypes))
+        self.count.copy_(torch.where(seen, found.sum(1), self.count))
+        entered = torch.zeros(len(features), device=features.device)
+        return entered.scatter_reduce_(0, best.indices.flatten(), found.flatten().float(), "amax")
+
+
+def class_weights(scores: Tensor, member: Tensor) -> Tensor:
+    """Scores of a class's rows, divided by their sum: s m / sum(s m), [N, K]; a column without a row is 0."""
+    inside = scores * member
+    return inside / inside.sum(0).clamp(min=1e-12)
+
+
+def prototype_centres(prototypes: Tensor, filled: Tensor, scores: Tensor | None = None) -> Tensor:
+    """The weighted mean of each class's prototypes, each of length 1: [K, size, width] to [K, width].
+
+    filled: [K, size], 1 for a prototype that is there; scores: [K, size] of selectors, None for equal ones.
+    The mean over prototypes of v (1 - cos(f, m)) is 1 - f.c with this centre c and f of length 1.
+    """
+    weights = class_weights((filled if scores is None else scores).T, filled.T).T
+    return torch.einsum("ks,ksd->kd", weights, F.normalize(prototypes, dim=2))
+
+
+def prototype_distance(features: Tensor, centres: Tensor) -> Tensor:
+    """Each voxel's mean cosine distance to each class's prototypes, 1 - f.c / |f|: [N, width] to [N, K], in [0, 2]."""
+    return 1.0 - F.normalize(features, dim=1) @ centres.T
+
+
+def class_separation(features: Tensor, member: Tensor, scores: Tensor, centres: Tensor, count: Tensor) -> Tensor:
+    """A class's mean over its voxels i and prototypes j of w_i v_j (1 - cos(f_i, m_j)): [K]; L_cs is their mean.
+
+    w, v: selector scores rescaled to mean 1 in a class. As the distance is linear in m_j, and in f_i of length 1, the
+    mean over all pairs is 1 - (weighted mean of f).(weighted mean of m): no matrix of pairs is made.
+    features: [N, width]; member: [N, K], the class of each voxel; scores: [N, K]; centres: [K, width], by
+    `prototype_centres`; count: prototypes a class. A class with fewer than 2 voxels or prototypes has 0.
+    Source: SS-Net, the class-separation term; the released code's rule for small classes.
+    """
+    own = class_weights(scores, member).T @ F.normalize(features, dim=1)
+    distance = 1.0 - (own * centres).sum(1)
+    counts = (member.sum(0) >= 2) & (count >= 2)
+    return torch.where(counts, distance, 0.0)
