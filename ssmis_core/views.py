@@ -31,10 +31,11 @@ class View:
 class Views(dict[str, View]):
     """A collector to pass to `Method.loss`; afterwards a dict from name to View."""
 
-    def keep(self, kind: str, batch: Batch, **tensors: Tensor) -> None:
-        """Keep tensors of one kind whose rows are those of batch.image (or its labeled rows)."""
+    def keep(self, kind: str, batch: Batch, crop: int = 0, /, **tensors: Tensor) -> None:
+        """Keep tensors of one kind whose rows are those of batch.images(crop) (or its labeled rows)."""
         if kind not in KINDS:
             raise unknown("kind of view", kind, KINDS)
         for name, value in tensors.items():
             rows = value.shape[0]
-            self[name] = View(name, kind, value.detach(), batch.case[:rows], batch.corner[:rows], batch.turn[:rows])
+            corner = batch.corners(crop)[:rows]
+            self[name] = View(name, kind, value.detach(), batch.case[:rows], corner, batch.turn[:rows])
