@@ -16,6 +16,7 @@ METHODS: dict[str, str] = {
     "supervised": "ssmis_core.methods.supervised:Supervised",
     "mean_teacher": "ssmis_core.methods.mean_teacher:MeanTeacher",
     "ugmcl": "ssmis_core.methods.ugmcl:UGMCL",
+    "tracoco": "ssmis_core.methods.tracoco:TraCoCo",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ssmis_core.augmentations import as_trained
 from ssmis_core.batches import Batch, Sampling
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError, unknown
@@ -60,18 +61,42 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsistencyOptions(Options):
-    """Options of the methods that follow an averaged teacher.
+class RampedOptions(Options):
+    """Options of the methods whose unlabeled terms are weighted by a ramp.
 
-    weight: of the consistency terms once ramped up; ramp_iterations: 0 for the whole training; ramp_step: the ramp
-    is held for so many iterations at a time (released code: 150); noise, noise_clip: added to the teacher's input;
-    answer: which network predicts.
+    weight: of those terms once ramped up; ramp_iterations: 0 for the whole training; ramp_step: the ramp is held for
+    so many iterations at a time (released code: 150).
     """
 
     weight: float = 0.1
     ramp: str = "sigmoid"
     ramp_iterations: int = 0
     ramp_step: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ramp not in RAMPS:
+            raise unknown("ramp", self.ramp, RAMPS)
+        if self.ramp_step < 1 or self.ramp_iterations < 0:
+            raise UserError(
+                f"options ramp_step={self.ramp_step}, ramp_iterations={self.ramp_iterations}: "
+                "expected 1 or more and 0 or more"
+            )
+        self._not_negative("weight")
+
+    def consistency_weight(self, clock: Clock) -> float:
+        """weight * ramp at this iteration."""
+        length = self.ramp_iterations or clock.T
+        return self.weight * ramp(self.ramp, clock.t // self.ramp_step * self.ramp_step, length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyOptions(RampedOptions):
+    """Options of the methods that follow an averaged teacher.
+
+    noise, noise_clip: added to the teacher's input; answer: which network predicts.
+    """
+
     ema_decay: float = 0.99
     noise: float = 0.1
     noise_clip: float = 0.2
@@ -79,23 +104,11 @@ class ConsistencyOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ramp not in RAMPS:
-            raise unknown("ramp", self.ramp, RAMPS)
         if self.answer not in ("student", "teacher"):
             raise unknown("answer", self.answer, ("student", "teacher"))
-        if self.ramp_step < 1 or self.ramp_iterations < 0:
-            raise UserError(
-                f"options ramp_step={self.ramp_step}, ramp_iterations={self.ramp_iterations}: "
-                "expected 1 or more and 0 or more"
-            )
         if not 0.0 <= self.ema_decay <= 1.0:
             raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
-        self._not_negative("weight", "noise", "noise_clip")
-
-    def consistency_weight(self, clock: Clock) -> float:
-        """weight * ramp at this iteration."""
-        length = self.ramp_iterations or clock.T
-        return self.weight * ramp(self.ramp, clock.t // self.ramp_step * self.ramp_step, length)
+        self._not_negative("noise", "noise_clip")
 
 
 @dataclass(frozen=True)
@@ -190,6 +203,10 @@ class Method(nn.Module):
     def predict(self, x: Tensor) -> Tensor:
         """Class probabilities [batch, K, *spatial] of images [batch, C, *spatial]; call in eval mode."""
         return probabilities(self.answering_network()(x).logits)
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """A whole scan [C, *spatial] as the patches of training have it, before windows are cut for `predict`."""
+        return as_trained(image, self.sampling.augmentations)
 
     def answering_network(self) -> nn.Module:
         """The network whose answer counts."""
