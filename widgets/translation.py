@@ -50,8 +50,9 @@ def two_crops(scan: np.ndarray, views: Views, example: Example, *, sample: int) 
     shared = boxes[0] & boxes[1]
     lines = [Outline(boxes[0], "first crop", FIRST), Outline(boxes[1], "second crop", SECOND, "dash")]
     canvas = _placed(scan, -low, shape)
+    bright = shared & (canvas > np.quantile(scan, 0.9))  # to open where there is something to see
     parts = [
-        Panel(canvas, "the scan; shared voxels tinted", outlines=lines, tint=shared, focus=shared),
+        Panel(canvas, "the scan; shared voxels tinted", outlines=lines, tint=shared, focus=bright),
         Panel(drawn[0], "first crop", outlines=lines[:1]),
         Panel(drawn[1], "second crop", outlines=lines[1:]),
     ]
@@ -64,21 +65,19 @@ def answers_on_the_overlap(before: Views, after: Views, example: Example, *, sam
     """Network 1 on the shared voxels only, as it saw them in either crop: untrained, and trained."""
     here, there = (_box(after[name], sample) for name in ("overlap", "second_overlap"))
     image = array(after["image"], sample)[0][here]
-    parts, gaps = [], []
-    for views in (before, after):
-        first = foreground(views["probability"], sample)[here]
-        second = foreground(views["second_probability_1"], sample)[there]
-        gaps.append(np.abs(first - second))
-        parts.append((first, second))
-    top = max(float(gap.max()) for gap in gaps)
-    rows = []
-    for when, (first, second), gap in zip(("before training", "after training"), parts, gaps, strict=True):
-        focus = first > 0.5 if when.startswith("after") and (first > 0.5).any() else None
+    answers = [
+        (foreground(views["probability"], sample)[here], foreground(views["second_probability_1"], sample)[there])
+        for views in (before, after)
+    ]
+    top = max(float(np.abs(first - second).max()) for first, second in answers)
+    focus, rows = _focus(answers[1][1]), []
+    for when, (first, second) in zip(("untrained", "trained"), answers, strict=True):
+        gap = np.abs(first - second)
         rows += [
-            Panel(image, f"{when}:<br>the shared voxels", focus=focus),
+            Panel(image, f"shared voxels, {when}", focus=focus),
             Panel(first, "answer in the first crop", kind="probability"),
             Panel(second, "answer in the second crop", kind="probability"),
-            Panel(gap, f"difference<br>mean {gap.mean():.3f}", kind="difference", top=top),
+            Panel(gap, f"difference, mean {gap.mean():.3f}", kind="difference", top=top),
         ]
     alt = "Answers of one network to the same voxels in two crops, and their difference, before and after training."
     title = "Does the answer depend on what lies around a voxel?"
@@ -89,9 +88,9 @@ def two_networks(views: Views, example: Example, *, sample: int) -> go.Figure:
     """What both networks say of one patch, how far they are apart, and where network 2 is too unsure to teach."""
     one, two = (foreground(views[name], sample) for name in ("probability", "probability_2"))
     rejected = 1 - array(views["confident_1"], sample)[0]
-    title_last = f"left out as unsure (orange): {100 * rejected.mean():.1f} %"
+    title_last = f"left out as unsure<br>(orange): {100 * rejected.mean():.1f} %"
     parts = [
-        Panel(one, "network 1", kind="probability", focus=one > 0.5 if (one > 0.5).any() else None),
+        Panel(one, "network 1", kind="probability", focus=_focus(two)),
         Panel(two, "network 2", kind="probability"),
         Panel(np.abs(one - two), "difference", kind="difference"),
         Panel(array(views["image"], sample)[0], title_last, tint=rejected),
@@ -112,9 +111,8 @@ def pasted_boxes(views: Views, example: Example, *, sample: int, name: str = "2"
         outline = [Outline(array(views[f"cutmix_box_{name}"], sample)[0], "pasted box", style.ORANGE)]
         mixed = array(views[f"mixed_image_{name}"], sample)[0]
     taught = foreground(views[f"teacher_probability_{name}"], sample)
-    focus = outline[0].mask if outline and outline[0].mask.any() else None
     parts = [
-        Panel(image, "the patch", outlines=outline, focus=focus),
+        Panel(image, "the patch", outlines=outline, focus=_focus(taught)),
         Panel(mixed, f"what network {name} sees (before noise)", outlines=outline),
         Panel(taught, "what it is taught: pasted alike", kind="probability", outlines=outline),
     ]
@@ -176,6 +174,11 @@ def _finish_confident(
     alt = "Voxels of a slice that a teacher is too unsure of to teach, for several thresholds, and their share."
     title = "Which voxels may a teacher teach?"
     return style.finish(figure, title=title, alt=alt, height=510, width=920)
+
+
+def _focus(probability: np.ndarray) -> np.ndarray | None:
+    """Where an answer is foreground, to choose slices by; nothing where it is nowhere."""
+    return probability > 0.5 if (probability > 0.5).any() else None
 
 
 def _placed(values: np.ndarray, at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
