@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -221,6 +222,21 @@ def test_the_network_that_answers_is_an_option(make_batch: Make) -> None:
     answers = {name: tracoco(answer=name).eval().predict(x) for name in ("1", "2", "mean")}
     assert not torch.equal(answers["1"], answers["2"])
     torch.testing.assert_close(answers["mean"], (answers["1"] + answers["2"]) / 2)
+
+
+def test_a_stopped_training_on_volumes_with_four_classes_goes_on_to_the_same_weights(
+    tiny: Callable[..., Any],
+    quietly: Callable[..., Any],
+    same_training: Callable[..., None],
+    clockwork: Any,
+    tmp_path: Path,
+) -> None:
+    volumes = {"dataset_options": {"dims": 3, "size": 16, "num_classes": 4}, "patch": 16, "stride": 16, "norm": "batch"}
+    config = tiny("tracoco", **volumes, iterations=4, log_every=3)
+    whole = quietly(config, tmp_path / "whole")
+    stopped = quietly(config, tmp_path / "parts", max_seconds=2, observers=[clockwork.observer()])
+    assert (stopped.status, stopped.info["iterations_done"]) == ("stopped", 2)
+    same_training(quietly(config, tmp_path / "parts"), whole)
 
 
 @pytest.mark.parametrize(
