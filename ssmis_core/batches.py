@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssmis_core.augmentations import BRIGHTNESS, brightness, check_augmentations, min_max, value_range
 from ssmis_core.datasets.cases import Case
 from ssmis_core.draws import Clock, Draws
-from ssmis_core.errors import UserError, unknown
+from ssmis_core.errors import UserError
+from ssmis_core.geometry import Turn
 from ssmis_core.resampling import coarsen_image, coarsen_label
-
-AUGMENTATIONS = ("rot_flip",)
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,7 @@ class Sampling:
     augmentations: tuple[str, ...] = ("rot_flip",)
 
     def __post_init__(self) -> None:
-        for name in self.augmentations:
-            if name not in AUGMENTATIONS:
-                raise unknown("augmentation", name, AUGMENTATIONS)
-
-
-@dataclass(frozen=True)
-class Turn:
-    """`quarters` quarter-turns of the first plane, counter-clockwise, then a flip of axis `flip` (None: no flip)."""
-
-    quarters: int = 0
-    flip: int | None = None
-
-    def apply(self, x: Tensor, dims: int) -> Tensor:
-        """Turn the last `dims` axes of x."""
-        first = x.ndim - dims
-        x = torch.rot90(x, self.quarters, (first, first + 1))
-        return x if self.flip is None else x.flip(first + self.flip)
-
-    def undo(self, x: Tensor, dims: int) -> Tensor:
-        """The inverse of `apply`: back to the volume's own orientation."""
-        first = x.ndim - dims
-        x = x if self.flip is None else x.flip(first + self.flip)
-        return torch.rot90(x, -self.quarters, (first, first + 1))
+        check_augmentations(self.augmentations)
 
 
 @dataclass(frozen=True)
@@ -97,8 +75,15 @@ class Batch:
     @cached_property
     def image(self) -> Tensor:
         """First crops of the labeled samples, then of the first unlabeled stream: [B, C, *patch]."""
-        parts = [self.labeled.image[:, 0]] + ([self.unlabeled.image[:, 0]] if self.unlabeled else [])
-        return torch.cat(parts)
+        return self.images(0)
+
+    def images(self, crop: int) -> Tensor:
+        """The crops of that number, labeled samples first: [B, C, *patch]."""
+        return torch.cat([patches.image[:, crop] for patches in (self.labeled, *self.streams[:1])])
+
+    def corners(self, crop: int) -> Tensor:
+        """Corners of `images(crop)`: [B, dims]."""
+        return torch.cat([patches.corner[:, crop] for patches in (self.labeled, *self.streams[:1])])
 
     @cached_property
     def label(self) -> Tensor:
@@ -117,8 +102,7 @@ class Batch:
     @property
     def corner(self) -> Tensor:
         """Corners of `image`: [B, dims]."""
-        parts = [self.labeled.corner[:, 0]] + ([self.unlabeled.corner[:, 0]] if self.unlabeled else [])
-        return torch.cat(parts)
+        return self.corners(0)
 
 
 class VolumeBank:
@@ -135,6 +119,7 @@ class VolumeBank:
         self.ids: list[str] = []
         self._images: list[Tensor] = []
         self._labels: list[Tensor | None] = []
+        self._ranges: dict[int, tuple[Tensor, Tensor]] = {}
         for case in cases:
             image = coarsen_image(torch.from_numpy(np.ascontiguousarray(case.image)), factor)
             label = (
@@ -160,12 +145,24 @@ class VolumeBank:
         return self._labels[index] is not None
 
     def cut(
-        self, index: int, corner: Sequence[int], size: Sequence[int], *, label: bool
+        self, index: int, corner: Sequence[int], size: Sequence[int], *, label: bool, scaled: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """The box [corner, corner + size) of a volume, zero outside: image [C, *size] and label [*size] or None."""
-        image = _box(self._images[index], corner, size)
+        """The box [corner, corner + size) of a volume, zero outside: image [C, *size] and label [*size] or None.
+
+        scaled: bring the whole volume's values to [0, 1] before the zeros are put round it.
+        """
+        inside, padding = _inside(self._images[index], corner, size)
+        image = F.pad(min_max(inside, *self._range(index)) if scaled else inside, padding)
         truth = self._labels[index]
-        return image.to(self.device), _box(truth, corner, size).to(self.device) if label and truth is not None else None
+        if not label or truth is None:
+            return image.to(self.device), None
+        inside, padding = _inside(truth, corner, size)
+        return image.to(self.device), F.pad(inside, padding).to(self.device)
+
+    def _range(self, index: int) -> tuple[Tensor, Tensor]:
+        if index not in self._ranges:
+            self._ranges[index] = value_range(self._images[index])
+        return self._ranges[index]
 
 
 class Batches:
@@ -228,8 +225,12 @@ class Batches:
             turn = Turn(int(draws.integers(f"{name}/quarters", 0, 4)), int(draws.integers(f"{name}/flip", 0, 2)))
         size = (self.patch[1], self.patch[0], *self.patch[2:]) if turn.quarters % 2 else self.patch
         corners = crop_corners(name, self.bank.shape(index), size, self.sampling, draws)
-        images, labels = zip(*(self.bank.cut(index, corner, size, label=label) for corner in corners), strict=True)
+        scaled = "min_max" in self.sampling.augmentations
+        boxes = (self.bank.cut(index, corner, size, label=label, scaled=scaled) for corner in corners)
+        images, labels = zip(*boxes, strict=True)
         image = torch.stack([turn.apply(i, dims) for i in images])
+        if "brightness" in self.sampling.augmentations:
+            image = brightness(image, float(draws.uniform(f"{name}/brightness", *BRIGHTNESS)))
         truth = torch.stack([turn.apply(one, dims) for one in labels if one is not None]) if label else None
         return image, truth, corners, turn
 
@@ -273,15 +274,14 @@ def crop_corners(name: str, shape: Sequence[int], size: Sequence[int], sampling:
     return np.stack(corners)
 
 
-def _box(volume: Tensor, corner: Sequence[int], size: Sequence[int]) -> Tensor:
-    dims = len(size)
-    shape = volume.shape[volume.ndim - dims :]
+def _inside(volume: Tensor, corner: Sequence[int], size: Sequence[int]) -> tuple[Tensor, list[int]]:
+    """The part of a box that lies in the volume, and the padding (as `F.pad` has it) that makes it the whole box."""
+    shape = volume.shape[volume.ndim - len(size) :]
     inside = [
         slice(max(0, int(c)), max(0, min(int(s), int(c) + int(p)))) for c, p, s in zip(corner, size, shape, strict=True)
     ]
-    whole = [slice(None)] * (volume.ndim - dims)
-    box = volume[tuple(whole + inside)]
     padding: list[int] = []
     for c, p, s in reversed(list(zip(corner, size, shape, strict=True))):
         padding += [max(0, -int(c)), max(0, int(c) + int(p) - int(s))]
-    return F.pad(box, padding) if any(padding) else box
+    whole = [slice(None)] * (volume.ndim - len(size))
+    return volume[tuple(whole + inside)], padding

@@ -35,10 +35,11 @@ def predict_probabilities(
 ) -> torch.Tensor:
     """Class probabilities [K, *spatial] of an image [C, *spatial], on the image's own grid.
 
-    The image is brought to the run's coarser grid, predicted window by window, and the probabilities brought back.
+    The image is brought to the run's coarser grid and scaled as in training, predicted window by window, and the
+    probabilities brought back.
     """
     x = torch.from_numpy(np.ascontiguousarray(image)).to(device)
-    coarse = coarsen_image(x, config.factor)
+    coarse = method.prepare(coarsen_image(x, config.factor))
     maps = sliding_window(coarse, method.predict, patch=config.patch, stride=config.stride)
     return refine(maps, config.factor, x.shape[1:])
 

@@ -1,12 +1,66 @@
-"""Shapes as fields: signed distance maps and the way back to a soft mask."""
+"""Where voxels lie: turns of a patch, the overlap of two crops, signed distance maps and the way back to a mask."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ssmis_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Turn:
+    """`quarters` quarter-turns of the first plane, counter-clockwise, then a flip of axis `flip` (None: no flip)."""
+
+    quarters: int = 0
+    flip: int | None = None
+
+    def apply(self, x: Tensor, dims: int) -> Tensor:
+        """Turn the last `dims` axes of x."""
+        first = x.ndim - dims
+        x = torch.rot90(x, self.quarters, (first, first + 1))
+        return x if self.flip is None else x.flip(first + self.flip)
+
+    def undo(self, x: Tensor, dims: int) -> Tensor:
+        """The inverse of `apply`: back to the volume's own orientation."""
+        first = x.ndim - dims
+        x = x if self.flip is None else x.flip(first + self.flip)
+        return torch.rot90(x, -self.quarters, (first, first + 1))
+
+    def apply_to_box(self, box: Sequence[slice], shape: Sequence[int]) -> tuple[slice, ...]:
+        """Where a box of an array of that shape lies once the array is turned; each slice needs start and stop."""
+        box, sizes = list(box), list(shape)
+        for _ in range(self.quarters % 4):
+            box[:2], sizes[:2] = [_mirrored(box[1], sizes[1]), box[0]], [sizes[1], sizes[0]]
+        if self.flip is not None:
+            box[self.flip] = _mirrored(box[self.flip], sizes[self.flip])
+        return tuple(box)
+
+
+def overlap_slices(
+    first: Sequence[int], second: Sequence[int], size: Sequence[int], turn: Turn = Turn()
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The voxels that two crops of one volume share: slices into the first crop and into the second.
+
+    first, second: corners of the crops in the volume, in any order and also outside of it (padding); size: of both
+    patches as they are, so after the turn that they have in common. Per axis the overlap is
+    [max(c_1, c_2), min(c_1, c_2) + size) in the volume. Crops that share no voxel give empty slices.
+    Source: Liu et al., TraCoCo (TMI), the region of the translation consistency loss.
+    """
+    shape = list(size)
+    if turn.quarters % 2:
+        shape[:2] = [shape[1], shape[0]]
+    boxes: list[list[slice]] = [[], []]
+    for a, b, side in zip(first, second, shape, strict=True):
+        low = max(int(a), int(b))
+        high = max(low, min(int(a), int(b)) + int(side))
+        for box, corner in zip(boxes, (int(a), int(b)), strict=True):
+            box.append(slice(min(low - corner, int(side)), min(high - corner, int(side))))
+    return turn.apply_to_box(boxes[0], shape), turn.apply_to_box(boxes[1], shape)
 
 
 def signed_distance(mask: Tensor | np.ndarray) -> Tensor:
@@ -40,6 +94,10 @@ def inverse_transform(distance: Tensor, steepness: float = 1500.0) -> Tensor:
     Source: DTC, eq. 2; UG-MCL, eq. 5.
     """
     return torch.sigmoid(-steepness * distance)
+
+
+def _mirrored(part: slice, size: int) -> slice:
+    return slice(size - part.stop, size - part.start)
 
 
 def _signed_distance_one(inside: np.ndarray) -> np.ndarray:

@@ -77,3 +77,70 @@ def masked_mse(
         return difference.sum() / (channels * (difference.numel() / a.shape[1]))
     mask = mask.float()
     return (mask * difference).sum() / (channels * mask.sum() + eps)
+
+
+def translation_kl(first: Tensor, second: Tensor, *, over: str = "classes") -> Tensor:
+    """KL(second || first) = sum p_2 (log p_2 - log p_1), gradients to both: two views of the same voxels agree.
+
+    first, second: logits [batch, K, *spatial] of one region seen in two crops. over: what the softmax runs over.
+    "classes" (the paper): the sum over classes, mean over voxels. "space" (the released code): the softmax runs over
+    the first spatial axis and the mean over ALL entries, so it compares, class by class, how the score is spread
+    along that axis. A region without voxels gives 0.
+    Source: Liu et al., TraCoCo (TMI), translation consistency loss, and its released code.
+    """
+    axis = 1 if over == "classes" else 2
+    log_p, log_q = (torch.log_softmax(logits.float(), dim=axis) for logits in (first, second))
+    divergence = log_q.exp() * (log_q - log_p)
+    voxels = divergence.numel() // divergence.shape[1]
+    return divergence.sum() / max(1, voxels if over == "classes" else divergence.numel())
+
+
+def negative_entropy(logits: Tensor) -> Tensor:
+    """Mean over voxels of sum_k p_k log p_k, from -ln K (knows nothing) to 0 (sure); 0 for a region without voxels.
+
+    logits: [batch, K, *spatial]. As a loss term it keeps answers from collapsing to one class.
+    Source: TraCoCo, regularisation in the translation consistency loss.
+    """
+    log_p = torch.log_softmax(logits.float(), dim=1)
+    return (log_p.exp() * log_p).sum() / max(1, log_p.numel() // log_p.shape[1])
+
+
+def confident_regions(prob: Tensor, *, positive: float = 0.65, negative: float = 0.1) -> tuple[Tensor, Tensor]:
+    """Where a teacher is sure of its class [batch, 1, *spatial], and which classes it rules out [batch, K, *spatial].
+
+    The class with the highest probability counts where that is >= positive. Every other class k counts as ruled out
+    where p_k < negative. With two classes that is the released rule, the other class where the smallest probability
+    is < negative; with more, one voxel often rules out several classes, and each of them is a fact as sure as the one
+    of two classes, while "the least likely class" alone would leave most of them unused. Both are float32, 0 or 1.
+    Source: TraCoCo, confident regional cross-entropy.
+    """
+    prob = prob.float()
+    confidence, chosen = prob.max(dim=1, keepdim=True)
+    others = torch.ones_like(prob).scatter(1, chosen, 0.0)
+    return (confidence >= positive).float(), (prob < negative).float() * others
+
+
+def confident_regional_cross_entropy(
+    logits: Tensor, teacher: Tensor, *, positive: float = 0.65, negative: float = 0.1, bitwise: bool = False
+) -> Tensor:
+    """Learn the class that a teacher is sure of, and not the classes that it rules out; see `confident_regions`.
+
+    mean over the sure voxels of -q_c log p_c, with c the teacher's class, plus the mean over the ruled-out pairs of
+    voxel and class of -q_k log(1 - p_k). An empty region adds 0.
+    logits: the student's, teacher: probabilities q that take no gradient, both [batch, K, *spatial].
+    bitwise: the released ACDC code, for K > 2, where ~1 and ~0 of integers stand for "not": in every voxel whose
+    smallest q is < negative all classes count with that q as weight, and the teacher's own class twice.
+    Source: TraCoCo, confident regional cross-entropy, and its released code.
+    """
+    teacher = teacher.detach().float()
+    sure, ruled_out = confident_regions(teacher, positive=positive, negative=negative)
+    weight = teacher
+    if bitwise:
+        weight = teacher.amin(dim=1, keepdim=True) * (1.0 + one_hot(teacher.argmax(dim=1), teacher.shape[1]))
+        ruled_out = (teacher.amin(dim=1, keepdim=True) < negative).float().expand_as(teacher)
+    log_p = torch.log_softmax(logits.float(), dim=1)
+    confidence, chosen = teacher.max(dim=1, keepdim=True)
+    follow = -log_p.gather(1, chosen) * confidence
+    avoid = -torch.log((1.0 - log_p.exp()).clamp(1e-6, 1.0)) * weight
+    means = [(loss * where).sum() / where.sum().clamp_min(1.0) for loss, where in ((follow, sure), (avoid, ruled_out))]
+    return means[0] + means[1]

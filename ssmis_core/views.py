@@ -35,8 +35,8 @@ class View:
 class Views(dict[str, View]):
     """A collector to pass to `Method.loss`; afterwards a dict from name to View."""
 
-    def keep(self, kind: str, batch: Batch | None, **tensors: Tensor) -> None:
-        """Keep tensors of one kind whose rows are those of batch.image (or its labeled rows); None: of no patch."""
+    def keep(self, kind: str, batch: Batch | None, crop: int = 0, /, **tensors: Tensor) -> None:
+        """Keep tensors of one kind whose rows are those of batch.images(crop), or its labeled ones; None: no patch."""
         if kind not in KINDS:
             raise unknown("kind of view", kind, KINDS)
         for name, value in tensors.items():
@@ -44,4 +44,5 @@ class Views(dict[str, View]):
                 self[name] = View(name, kind, value.detach(), (), value.new_zeros((0, 1, 0), dtype=torch.int64), ())
                 continue
             rows = value.shape[0]
-            self[name] = View(name, kind, value.detach(), batch.case[:rows], batch.corner[:rows], batch.turn[:rows])
+            corner = batch.corners(crop)[:rows]
+            self[name] = View(name, kind, value.detach(), batch.case[:rows], corner, batch.turn[:rows])

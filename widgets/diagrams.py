@@ -70,3 +70,45 @@ def _agreement(figure: go.Figure, start: tuple[float, float], end: tuple[float, 
     """An arrow with two heads."""
     arrow(figure, start, end, colour)
     arrow(figure, end, start, colour)
+
+
+CROP_BOXES: tuple[Box, ...] = (
+    (0.0, 1.0, "one scan", style.GREY, "labeled or unlabeled"),
+    (1.35, 1.75, "first crop", style.SKY, "every network sees it with noise; a teacher sees it clean"),
+    (1.35, 0.25, "second crop", style.PURPLE, "starts at or before the first on every axis"),
+    (2.85, 2.35, "<b>network 1</b>", style.BLUE, "learns from labels, from the overlap and from network 2"),
+    (2.85, -0.35, "<b>network 2</b>", style.ORANGE, "other first weights; sees pasted boxes"),
+    (4.45, 1.75, "answer to<br>the first crop", style.SKY, "each network gives one"),
+    (4.45, 0.25, "answer to<br>the second crop", style.PURPLE, "each network gives one"),
+)
+
+
+def translation_consistency() -> go.Figure:
+    """TraCoCo in one picture: two crops, two networks; answers agree on the overlap, and each network teaches."""
+    figure = go.Figure()
+    for x, y, text, colour, hover in CROP_BOXES:
+        shape = {"type": "rect", "x0": x - 0.52, "x1": x + 0.52, "y0": y - 0.28, "y1": y + 0.28}
+        figure.add_shape(**shape, line={"color": colour, "width": 2.5}, fillcolor="white", layer="above")
+        figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"size": 13}, hovertext=hover)
+    lines = [((0.52, 1.1), (0.83, 1.65)), ((0.52, 0.9), (0.83, 0.35))]
+    lines += [((1.87, y), (2.33, z)) for y in (1.75, 0.25) for z in (2.3, -0.3)]
+    lines += [((3.37, z), (3.93, y)) for y in (1.75, 0.25) for z in (2.3, -0.3)]
+    for start, end in lines:
+        arrow(figure, start, end, style.BLACK)
+    _agreement(figure, (4.45, 1.47), (4.45, 0.53), style.VERMILLION)
+    _agreement(figure, (2.85, 2.07), (2.85, -0.07), style.GREEN)
+    notes = (
+        (4.55, 1.0, "L_tra: agree on<br>the shared voxels", style.VERMILLION, "left"),
+        (2.92, 1.0, "L_crc: teach,<br>where sure", style.GREEN, "left"),
+    )
+    for x, y, text, colour, side in notes:
+        figure.add_annotation(x=x, y=y, text=text, showarrow=False, xanchor=side, font={"size": 12, "color": colour})
+    figure.update_xaxes(visible=False, range=[-0.65, 5.75])
+    figure.update_yaxes(visible=False, range=[-0.75, 2.75])
+    figure.update_layout(margin={"l": 10, "r": 10, "t": 50, "b": 10})
+    alt = (
+        "A scan is cropped twice. Two networks answer both crops. Each network's answers must agree on the voxels that "
+        "the crops share, and each network teaches the other where it is sure."
+    )
+    title = "TraCoCo: two crops, two networks, and who has to agree with whom"
+    return style.finish(figure, title=title, alt=alt, height=400, width=900)

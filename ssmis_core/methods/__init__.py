@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "mean_teacher": "ssmis_core.methods.mean_teacher:MeanTeacher",
     "ssnet": "ssmis_core.methods.ssnet:SSNet",
     "ugmcl": "ssmis_core.methods.ugmcl:UGMCL",
+    "tracoco": "ssmis_core.methods.tracoco:TraCoCo",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ssmis_core.augmentations import as_trained
 from ssmis_core.batches import Batch, Sampling
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError, unknown
@@ -202,6 +203,10 @@ class Method(nn.Module):
     def predict(self, x: Tensor) -> Tensor:
         """Class probabilities [batch, K, *spatial] of images [batch, C, *spatial]; call in eval mode."""
         return probabilities(self.answering_network()(x).logits)
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """A whole scan [C, *spatial] as the patches of training have it, before windows are cut for `predict`."""
+        return as_trained(image, self.sampling.augmentations)
 
     def answering_network(self) -> nn.Module:
         """The network whose answer counts."""

@@ -75,7 +75,11 @@ def quietly() -> Callable[..., Any]:
 
 @pytest.fixture
 def make_batch() -> Callable[..., Any]:
-    """`make_batch(dims=2, num_classes=4)`: a batch whose labels are boxes and whose images show them in noise."""
+    """`make_batch(dims=2, num_classes=4)`: a batch whose labels are boxes and whose images show them in noise.
+
+    Every sample has a second crop, for methods that look at one: it starts 3 voxels before the first on each axis,
+    and shows zeros where the first has nothing to say.
+    """
     import torch
 
     from ssmis_core.batches import Batch, Patches, Turn
@@ -96,11 +100,17 @@ def make_batch() -> Callable[..., Any]:
             label[(slice(None), *[slice(k * size // 8, size - k * size // 8)] * dims)] = 0 if empty else k
         image = label[:, None].float() + 0.5 * torch.randn((count, 1, *[size] * dims), generator=generator)
 
+        def crops(x: Any) -> Any:
+            first, second = (slice(None), *[slice(0, -3)] * dims), (slice(None), *[slice(3, None)] * dims)
+            later = torch.zeros_like(x)
+            later.movedim(1, -1)[second] = x.movedim(1, -1)[first]
+            return torch.stack([x, later], dim=1)
+
         def patches(rows: slice, known: bool) -> Patches:
             n = len(image[rows])
-            truth = label[rows, None] if known else None
-            corner = torch.zeros((n, 1, dims), dtype=torch.int64)
-            return Patches(image[rows, None], truth, corner, (Turn(),) * n, tuple(f"case-{i}" for i in range(n)))
+            truth = crops(label[rows, None])[:, :, 0] if known else None
+            corner = torch.tensor([0, -3])[:, None].expand(n, 2, dims)
+            return Patches(crops(image[rows]), truth, corner, (Turn(),) * n, tuple(f"case-{i}" for i in range(n)))
 
         streams = (patches(slice(labeled, count), False),) if unlabeled else ()
         return Batch(patches(slice(labeled), True), streams)

@@ -58,13 +58,31 @@ FIGURES = {
         "ablation",
         "published",
     ],
+    "03_tracoco": [
+        "idea",
+        "labeled-cases",
+        "unlabeled-cases",
+        "two-crops",
+        "live",
+        "loss-terms",
+        "overlap-answers",
+        "two-networks",
+        "confident",
+        "pasted",
+        "results",
+        "best-median-worst",
+        "ablation",
+        "published",
+    ],
 }
 MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may have no logged iteration
 EXTRA = {
     "00_start_here": ("all_labels",),
     "01_ssnet": ("supervised", "without_smoothness"),
     "02_ugmcl": ("supervised", "without_intra_task"),
+    "03_tracoco": ("supervised", "without_translation"),
 }
+LABELED = {"00_start_here": 4, "01_ssnet": 8, "02_ugmcl": 16, "03_tracoco": 16}
 SMALL = {"patch": [32, 32, 16], "stride": [32, 32, 16], "filters": 2}
 SOLID = {"dataset_options": {"size": [32, 32, 16]}, "settings": SMALL}
 FLAT = {"settings": {"patch": [32, 32], "stride": [32, 32], "filters": 2}}
@@ -140,6 +158,16 @@ def test_ssnet_runs_on_slices_with_several_classes_as_released(tmp_path: Path, m
     assert_whole(notebook, "01_ssnet", tmp_path / "run")
 
 
+def test_tracoco_runs_on_slices_with_several_classes_and_without_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, run = {**FLAT_OPTIONS, "num_classes": 4}, tmp_path / "run"
+    own = {"variant": "released", "cutmix": "none", "positive": 0.3, "run_dir": str(run)}
+    notebook = execute("03_tracoco", tmp_path, monkeypatch, iterations=3, dataset_options=options, **own, **FLAT)
+    assert json.loads((run / "run.json").read_text())["configuration"]["options"]["positive"] == 0.3
+    assert_whole(notebook, "03_tracoco", run)
+
+
 def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +187,7 @@ def test_a_notebook_takes_the_parameters_that_all_share(name: str) -> None:
     shared = {"dataset": "phantom", "data_root": None, "preset": "quick", "iterations": None, "max_seconds": None}
     shared |= {"seed": 0, "device": "auto", "variant": "paper", "run_dir": None, "dataset_options": None}
     assert {key: values[key] for key in shared} == shared
-    assert values["labeled"] == {"00_start_here": 4, "01_ssnet": 8, "02_ugmcl": 16}[name]
+    assert values["labeled"] == LABELED[name]
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
