@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -31,10 +32,15 @@ class View:
 class Views(dict[str, View]):
     """A collector to pass to `Method.loss`; afterwards a dict from name to View."""
 
-    def keep(self, kind: str, batch: Batch, **tensors: Tensor) -> None:
-        """Keep tensors of one kind whose rows are those of batch.image (or its labeled rows)."""
+    def keep(self, kind: str, batch: Batch, *, rows: Sequence[int] | None = None, **tensors: Tensor) -> None:
+        """Keep tensors of one kind, each row placed like a row of batch.image.
+
+        rows: the row of batch.image that each row of the tensors lies on (a mix: on the image that it is pasted into);
+        None: on the row of the same number, so that a tensor may have batch.image's rows or only its labeled ones.
+        """
         if kind not in KINDS:
             raise unknown("kind of view", kind, KINDS)
         for name, value in tensors.items():
-            rows = value.shape[0]
-            self[name] = View(name, kind, value.detach(), batch.case[:rows], batch.corner[:rows], batch.turn[:rows])
+            places = list(range(value.shape[0]) if rows is None else rows)
+            case, turn = tuple(batch.case[i] for i in places), tuple(batch.turn[i] for i in places)
+            self[name] = View(name, kind, value.detach(), case, batch.corner[places], turn)

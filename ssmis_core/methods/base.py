@@ -60,36 +60,44 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsistencyOptions(Options):
-    """Options of the methods that follow an averaged teacher.
+class TeacherOptions(Options):
+    """Options of the methods with an averaged teacher: how slowly it follows, and which network predicts."""
+
+    ema_decay: float = 0.99
+    answer: str = "student"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.answer not in ("student", "teacher"):
+            raise unknown("answer", self.answer, ("student", "teacher"))
+        if not 0.0 <= self.ema_decay <= 1.0:
+            raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyOptions(TeacherOptions):
+    """Options of the methods whose student has to agree with an averaged teacher.
 
     weight: of the consistency terms once ramped up; ramp_iterations: 0 for the whole training; ramp_step: the ramp
-    is held for so many iterations at a time (released code: 150); noise, noise_clip: added to the teacher's input;
-    answer: which network predicts.
+    is held for so many iterations at a time (released code: 150); noise, noise_clip: added to the teacher's input.
     """
 
     weight: float = 0.1
     ramp: str = "sigmoid"
     ramp_iterations: int = 0
     ramp_step: int = 1
-    ema_decay: float = 0.99
     noise: float = 0.1
     noise_clip: float = 0.2
-    answer: str = "student"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ramp not in RAMPS:
             raise unknown("ramp", self.ramp, RAMPS)
-        if self.answer not in ("student", "teacher"):
-            raise unknown("answer", self.answer, ("student", "teacher"))
         if self.ramp_step < 1 or self.ramp_iterations < 0:
             raise UserError(
                 f"options ramp_step={self.ramp_step}, ramp_iterations={self.ramp_iterations}: "
                 "expected 1 or more and 0 or more"
             )
-        if not 0.0 <= self.ema_decay <= 1.0:
-            raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
         self._not_negative("weight", "noise", "noise_clip")
 
     def consistency_weight(self, clock: Clock) -> float:
@@ -118,14 +126,27 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
+SELECTIONS = ("last", "best")
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A part of training with its own length, optimisers and learning-rate schedule."""
+    """A part of training with its own length, optimisers and learning-rate schedule.
+
+    select: the weights that a stage hands over to the next one: "last", or "best", those that score best on the cases
+    of the run's checkpoint protocol. A protocol that selects nothing ("last") leaves "best" nothing to look at: the
+    last weights are handed over then too. What the final stage leaves is for the protocol alone to say.
+    """
 
     name: str
     iterations: int
     optimisers: Mapping[str, Optimiser]
     schedule: str = "constant"
+    select: str = "last"
+
+    def __post_init__(self) -> None:
+        if self.select not in SELECTIONS:
+            raise unknown("selection of a stage", self.select, SELECTIONS)
 
 
 @dataclass(frozen=True)
@@ -167,10 +188,13 @@ class Method(nn.Module):
 
     def stages(self, iterations: int) -> list[Stage]:
         """The parts of a training of `iterations` in all; by default one, with one optimiser for all that learns."""
+        return [Stage("main", iterations, self.optimisers(), self.options.schedule)]
+
+    def optimisers(self) -> dict[str, Optimiser]:
+        """One optimiser, called "main", for every parameter that learns."""
         o = self.options
         learning = [p for p in self.parameters() if p.requires_grad]
-        optimisers = {"main": Optimiser(learning, o.optimiser, o.learning_rate, o.weight_decay)}
-        return [Stage("main", iterations, optimisers, o.schedule)]
+        return {"main": Optimiser(learning, o.optimiser, o.learning_rate, o.weight_decay)}
 
     def begin(self, stage: Stage) -> None:
         """Called when a stage starts (not when it is resumed)."""
