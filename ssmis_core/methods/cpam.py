@@ -42,7 +42,9 @@ class CPAMOptions(TeacherOptions):
     alone of every class of a pseudo-label; box: the box's share of each side of the patch; box_frame: the patch size
     that the box is placed for (its first axes in 2D), empty for the batch's own; pretraining: the share of all
     iterations that goes to the labeled copy-paste stage (LA: 2,000 of 17,000, BraTS: 4,000 of 34,000), with the
-    learning-rate schedule pretraining_schedule. Half of the labeled and of the unlabeled batch is image a, half b.
+    learning-rate schedule pretraining_schedule; one_pass: put all mixes through the student at once, and both halves
+    through the teacher, which is faster; off as in the released code, where batch statistics are those of one mix.
+    Half of the labeled and of the unlabeled batch is image a, half b.
     """
 
     labeled_per_batch: int = 4
@@ -58,6 +60,7 @@ class CPAMOptions(TeacherOptions):
     box_frame: tuple[int, ...] = ()
     pretraining: float = 2 / 17
     pretraining_schedule: str = "constant"
+    one_pass: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -154,7 +157,7 @@ class CPAM(Method):
         image = dict(zip(PARTS, batch.image.chunk(4), strict=True))
         target = dict(zip(PARTS, (*batch.label.chunk(2), *self.pseudo_labels(batch, views)), strict=True))
         mixed = {name: copy_paste(image[a], image[b], mask) for name, (a, b) in self.mixes.items()}
-        logits = {name: self.student(x).logits for name, x in mixed.items()}
+        logits = dict(zip(mixed, self.logits(self.student, list(mixed.values())), strict=True))
         sides = [side.expand(target["l_a"].shape)[:, None] for side in (mask, 1.0 - mask)]
         trusted = self.reliable_regions(logits, target, sides, batch, views) if self.options.trcm else sides
 
@@ -173,6 +176,12 @@ class CPAM(Method):
         total = torch.stack(list(terms.values())).sum()
         return Step(total, {**terms, "trusted": (trusted[0] + trusted[1]).mean()} if self.options.trcm else terms)
 
+    def logits(self, network: nn.Module, images: list[Tensor]) -> list[Tensor]:
+        """A network's answers to several batches, in one pass or in one each."""
+        if self.options.one_pass:
+            return list(network(torch.cat(images)).logits.chunk(len(images)))
+        return [network(x).logits for x in images]
+
     def box(self, batch: Batch, draws: Draws) -> Tensor:
         """M of this iteration, one for the batch and all mixes; its corner is the draw "box"."""
         o, shape = self.options, batch.image.shape[2:]
@@ -180,10 +189,10 @@ class CPAM(Method):
         return box_mask(shape, corner, o.box, batch.image.device)
 
     def pseudo_labels(self, batch: Batch, views: Views | None) -> list[Tensor]:
-        """What the teacher takes unlabeled images a and b for, without a gradient; each half is a batch of its own."""
+        """What the teacher takes unlabeled images a and b for, without a gradient."""
         o, n = self.options, batch.num_labeled
         with torch.no_grad():
-            p = [probabilities(self.teacher(x).logits) for x in batch.image[n:].chunk(2)]
+            p = [probabilities(logits) for logits in self.logits(self.teacher, list(batch.image[n:].chunk(2)))]
             answers = [hard_label(one, o.threshold) for one in p]
             pseudo = [largest_components(one, self.num_classes) if o.largest_component else one for one in answers]
         if views is not None:
