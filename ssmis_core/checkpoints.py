@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 CHECKPOINT_SHARE = 0.02  # checkpoints take at most this share of the time since training started or went on
 CHECKPOINT_SECONDS = 10.0  # and there is at least this long between two
 
@@ -23,6 +25,17 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
+
+    @property
+    def selected(self) -> dict[str, Any] | None:
+        """What run.json says of the best weights: iteration, Dice and protocol; None where none were selected."""
+        return None if self.best is None else {key: value for key, value in self.best.items() if key != "weights"}
+
+    def keep_best(self, method: nn.Module, *, dice: float, protocol: str) -> None:
+        """Remember the method's weights when they score better than those of this stage before."""
+        if self.best is None or dice > self.best["dice"]:
+            weights = {key: value.detach().cpu().clone() for key, value in method.state_dict().items()}
+            self.best = {"iteration": self.done, "dice": dice, "protocol": protocol, "weights": weights}
 
 
 class Cadence:

@@ -7,6 +7,7 @@ other small parameters come from the CPU and are the same on every device; voxel
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +55,10 @@ class Draws:
         """A numpy generator of this draw's own (Philox, the same on every machine)."""
         return np.random.Generator(np.random.Philox(self.key(name)))
 
-    def integers(self, name: str, low: int, high: int, size: int | tuple[int, ...] | None = None) -> Any:
-        """Integers in [low, high)."""
+    def integers(
+        self, name: str, low: int, high: int | Sequence[int], size: int | tuple[int, ...] | None = None
+    ) -> Any:
+        """Integers in [low, high); of several highs, one integer each."""
         return self._fixed[name] if name in self._fixed else self.generator(name).integers(low, high, size=size)
 
     def uniform(self, name: str, low: float, high: float, size: int | tuple[int, ...] | None = None) -> Any:

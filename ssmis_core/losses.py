@@ -144,3 +144,33 @@ def confident_regional_cross_entropy(
     avoid = -torch.log((1.0 - log_p.exp()).clamp(1e-6, 1.0)) * weight
     means = [(loss * where).sum() / where.sum().clamp_min(1.0) for loss, where in ((follow, sure), (avoid, ruled_out))]
     return means[0] + means[1]
+
+
+def region_dice_loss(prob: Tensor, target: Tensor, region: Tensor, *, eps: float = 1e-5) -> Tensor:
+    """Plain Dice loss within a region, 1 - (2 sum(r p y) + e) / (sum(r (p + y)) + e), mean over samples and classes.
+
+    prob: [batch, K, *spatial]; target: integers [batch, *spatial]; region: [batch, 1, *spatial] in {0, 1}. All K
+    classes count, the background too; 0 where the region is empty. Source: the released code of BCP and CPAM.
+    """
+    prob, target = prob.float(), one_hot(target, prob.shape[1])
+    axes = tuple(range(2, prob.ndim))
+    overlap, size = (region * prob * target).sum(axes), (region * (prob + target)).sum(axes)
+    return (1.0 - (2.0 * overlap + eps) / (size + eps)).mean()
+
+
+def region_cross_entropy(logits: Tensor, target: Tensor, region: Tensor, *, eps: float = 1e-16) -> Tensor:
+    """sum(r * -log softmax(logits)[target]) / sum(r) over the whole batch; 0 where the region is empty.
+
+    Shapes as in `region_dice_loss`. Source: the released code of BCP and CPAM.
+    """
+    each = F.cross_entropy(logits.float(), target.long(), reduction="none")
+    return (region[:, 0] * each).sum() / (region.sum() + eps)
+
+
+def region_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
+    """(Dice + cross-entropy) / 2 within a region: one side of a mix. Shapes as in `region_dice_loss`.
+
+    Source: Bai et al., BCP (CVPR 2023); Wu et al., CPAM (TNNLS 2026).
+    """
+    dice = region_dice_loss(probabilities(logits), target, region)
+    return 0.5 * (dice + region_cross_entropy(logits, target, region))

@@ -224,10 +224,13 @@ class Training:
         return optimisers
 
     def end(self, stage: Stage) -> None:
-        """Keep the weights that the protocol selects, and move on to the next stage."""
+        """Keep the weights that were selected, and move on to the next stage."""
         if self.state.best is not None:
             self.method.load_state_dict(self.state.best["weights"])
-            self.run.update(selected={key: value for key, value in self.state.best.items() if key != "weights"})
+            self.run.update(selected=self.state.selected)
+            if stage is not self.stages[-1]:  # what the next stage starts from stays on record
+                handed_over = {**self.run.info.get("handed_over", {}), stage.name: self.state.selected}
+                self.run.update(handed_over=handed_over)
         self.state.stage, self.state.t, self.state.best, self.optimisers = self.state.stage + 1, 0, None, {}
 
     def set_rates(self, stage: Stage, optimisers: dict[str, torch.optim.Optimizer], clock: Clock) -> float:
@@ -250,14 +253,8 @@ class Training:
         self.method.train()
         self.state.evaluations += rows
         self.run.write_rows("evaluations", self.state.evaluations)
-        if self.validator.selects and (self.state.best is None or score > self.state.best["dice"]):
-            weights = {key: value.detach().cpu().clone() for key, value in self.method.state_dict().items()}
-            self.state.best = {
-                "iteration": self.state.done,
-                "dice": score,
-                "protocol": self.config.protocol,
-                "weights": weights,
-            }
+        if self.validator.selects_in(stage, final=stage is self.stages[-1]):
+            self.state.keep_best(self.method, dice=score, protocol=self.config.protocol)
 
     def save(self, *, weights: bool = True) -> None:
         """Write the checkpoint and, at a stop, the weights; a number that is not finite is found before either."""
@@ -275,8 +272,8 @@ class Training:
         if weights:
             best = self.state.best
             self.run.save_weights(best["weights"] if best else self.method.state_dict())
-            if best:
-                self.run.update(selected={key: value for key, value in best.items() if key != "weights"})
+            if best or (self.state.t > 0 and self.run.info.get("selected")):  # what an earlier stage selected is past
+                self.run.update(selected=self.state.selected)
             self.run.write_rows("history", self.state.history)
             self.run.write_rows("evaluations", self.state.evaluations)
 

@@ -12,7 +12,7 @@ from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import score_case
-from ssmis_core.methods.base import Method
+from ssmis_core.methods.base import Method, Stage
 
 
 def held_out(config: Configuration, dataset: Dataset, labeled: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -57,6 +57,13 @@ class Validator:
         for case in self.cases:
             if case.label is None:
                 raise UserError(f"{dataset.source(case.id)}: has no label to validate against")
+
+    def selects_in(self, stage: Stage, *, final: bool) -> bool:
+        """Whether a stage ends with its best weights: where the protocol selects, the final one and those that ask.
+
+        So a stage never looks at cases that the protocol does not name: with "last" it hands over its last weights.
+        """
+        return self.selects and (final or stage.select == "best")
 
     def due(self, done: int, *, last: bool) -> bool:
         every = self.config.validate_every

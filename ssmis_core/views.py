@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,14 +36,26 @@ class View:
 class Views(dict[str, View]):
     """A collector to pass to `Method.loss`; afterwards a dict from name to View."""
 
-    def keep(self, kind: str, batch: Batch | None, crop: int = 0, /, **tensors: Tensor) -> None:
-        """Keep tensors of one kind whose rows are those of batch.images(crop), or its labeled ones; None: no patch."""
+    def keep(
+        self,
+        kind: str,
+        batch: Batch | None,
+        crop: int = 0,
+        rows: Sequence[int] | None = None,
+        /,
+        **tensors: Tensor,
+    ) -> None:
+        """Keep tensors of one kind, each row placed like a row of batch.images(crop); batch None: on no patch.
+
+        rows: the row of the batch that each row of the tensors lies on (a mix: on the image that it is pasted into);
+        None: on the row of the same number, so that a tensor may have the batch's rows or only its labeled ones.
+        """
         if kind not in KINDS:
             raise unknown("kind of view", kind, KINDS)
         for name, value in tensors.items():
             if batch is None:
                 self[name] = View(name, kind, value.detach(), (), value.new_zeros((0, 1, 0), dtype=torch.int64), ())
                 continue
-            rows = value.shape[0]
-            corner = batch.corners(crop)[:rows]
-            self[name] = View(name, kind, value.detach(), batch.case[:rows], corner, batch.turn[:rows])
+            places = list(range(value.shape[0]) if rows is None else rows)
+            case, turn = tuple(batch.case[i] for i in places), tuple(batch.turn[i] for i in places)
+            self[name] = View(name, kind, value.detach(), case, batch.corners(crop)[places], turn)

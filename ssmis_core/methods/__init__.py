@@ -6,7 +6,7 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods.base import Method
@@ -18,6 +18,8 @@ METHODS: dict[str, str] = {
     "ssnet": "ssmis_core.methods.ssnet:SSNet",
     "ugmcl": "ssmis_core.methods.ugmcl:UGMCL",
     "tracoco": "ssmis_core.methods.tracoco:TraCoCo",
+    "cpam": "ssmis_core.methods.cpam:CPAM",
+    "cpam_trcm": "ssmis_core.methods.cpam:CPAMTRCM",
 }
 
 
@@ -76,10 +78,11 @@ def _typed(cls: type[Method], method: str, option: str, value: Any) -> Any:
     expected = get_type_hints(cls.Options)[option]
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if expected == tuple[str, ...] and isinstance(value, (list, tuple)):
-        return tuple(value)
-    plain = expected if expected in (bool, int, float, str) else tuple
-    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
+    plain = get_origin(expected) or expected  # tuple of tuple[int, ...]
+    if plain is tuple and isinstance(value, list):
+        value = tuple(value)
+    fits = isinstance(value, plain) and (plain is bool or not isinstance(value, bool))
+    if not fits or (plain is tuple and any(type(one) is not get_args(expected)[0] for one in value)):
         raise UserError(f"option {option}={value!r} of {method}: expected {getattr(expected, '__name__', expected)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"option {option}={value!r} of {method}: expected a finite number")

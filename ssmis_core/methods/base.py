@@ -91,15 +91,10 @@ class RampedOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsistencyOptions(RampedOptions):
-    """Options of the methods that follow an averaged teacher.
-
-    noise, noise_clip: added to the teacher's input; answer: which network predicts.
-    """
+class TeacherOptions(Options):
+    """Options of the methods with an averaged teacher: how slowly it follows, and which network predicts."""
 
     ema_decay: float = 0.99
-    noise: float = 0.1
-    noise_clip: float = 0.2
     answer: str = "student"
 
     def __post_init__(self) -> None:
@@ -108,6 +103,20 @@ class ConsistencyOptions(RampedOptions):
             raise unknown("answer", self.answer, ("student", "teacher"))
         if not 0.0 <= self.ema_decay <= 1.0:
             raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyOptions(RampedOptions, TeacherOptions):
+    """Options of the methods whose student has to agree with an averaged teacher.
+
+    noise, noise_clip: added to the teacher's input.
+    """
+
+    noise: float = 0.1
+    noise_clip: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._not_negative("noise", "noise_clip")
 
 
@@ -131,14 +140,27 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
+SELECTIONS = ("last", "best")
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A part of training with its own length, optimisers and learning-rate schedule."""
+    """A part of training with its own length, optimisers and learning-rate schedule.
+
+    select: the weights that a stage hands over to the next one: "last", or "best", those that score best on the cases
+    of the run's checkpoint protocol. A protocol that selects nothing ("last") leaves "best" nothing to look at: the
+    last weights are handed over then too. What the final stage leaves is for the protocol alone to say.
+    """
 
     name: str
     iterations: int
     optimisers: Mapping[str, Optimiser]
     schedule: str = "constant"
+    select: str = "last"
+
+    def __post_init__(self) -> None:
+        if self.select not in SELECTIONS:
+            raise unknown("selection of a stage", self.select, SELECTIONS)
 
 
 @dataclass(frozen=True)
@@ -180,10 +202,13 @@ class Method(nn.Module):
 
     def stages(self, iterations: int) -> list[Stage]:
         """The parts of a training of `iterations` in all; by default one, with one optimiser for all that learns."""
+        return [Stage("main", iterations, self.optimisers(), self.options.schedule)]
+
+    def optimisers(self) -> dict[str, Optimiser]:
+        """One optimiser, called "main", for every parameter that learns."""
         o = self.options
         learning = [p for p in self.parameters() if p.requires_grad]
-        optimisers = {"main": Optimiser(learning, o.optimiser, o.learning_rate, o.weight_decay)}
-        return [Stage("main", iterations, optimisers, o.schedule)]
+        return {"main": Optimiser(learning, o.optimiser, o.learning_rate, o.weight_decay)}
 
     def begin(self, stage: Stage) -> None:
         """Called when a stage starts (not when it is resumed)."""

@@ -121,7 +121,8 @@ class UGMCL(Method):
         if views is not None:
             views.keep("image", batch, image=x)
             views.keep("probability", batch, probability=p)
-            views.keep("distance", batch, **({} if s is None else {"distance": s}))
+            if s is not None:
+                views.keep("distance", batch, distance=s)
 
         supervised = self.supervised_terms(student, p, batch, views)
         consistency: dict[str, Tensor] = {}

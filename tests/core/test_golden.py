@@ -14,6 +14,7 @@ from ssmis_core.batches import Batch, Patches, Turn
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
 from ssmis_core.geometry import signed_distance
+from ssmis_core.losses import one_hot
 from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Step
 from ssmis_core.networks import Output, UNet2D, UNet3D, VNet
@@ -185,3 +186,59 @@ def test_uncertainty_and_certainty_mask_of_ugmcl_are_the_released_ones(released_
     assert 0 < stored["mask"].mean() < 1
     threshold = certainty_threshold(int(stored["iteration"]), int(stored["max_iterations"]), 2)
     np.testing.assert_allclose(threshold, float(stored["threshold"]), rtol=1e-12)
+
+
+CPAM_MIXES = {"l_u": "l", "u_l": "u", "l_l": "ll", "u_u": "uu"}
+
+
+@pytest.fixture(params=["cpam", "cpam_trcm"])
+def copy_paste_step(golden: Load, request: pytest.FixtureRequest) -> tuple[str, dict[str, np.ndarray], Step, Views]:
+    """The released step of CPAM without and with TRCM: the real loss, with the networks' answers of the stored run."""
+    stored = golden("cpam_trcm_released_step")
+    tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in stored.items()}
+    method = create_method(request.param, variant="released", filters=2, largest_component=False)
+    logits = [tensors[f"logits_{theirs}"].clone().requires_grad_() for theirs in CPAM_MIXES.values()]
+    method.student = Script([Output(one, one) for one in logits])
+    pseudo = [one_hot(tensors[f"pseudo_{half}"], 2) for half in "ab"]  # a teacher that is sure of what is stored
+    method.teacher = Script([Output(20.0 * one, one) for one in pseudo])
+
+    def patches(image: str, label: str | None) -> Patches:
+        x = torch.cat([tensors[f"{image}_a"], tensors[f"{image}_b"]])
+        truth = torch.cat([tensors[f"{label}_a"], tensors[f"{label}_b"]])[:, None].byte() if label else None
+        return Patches(x[:, None], truth, torch.zeros(len(x), 1, 3).long(), (Turn(),) * len(x), tuple("wxyz"))
+
+    batch = Batch(patches("labeled", "label"), (patches("unlabeled", None),))
+    hidden = np.argwhere(stored["image_mask"] == 0)
+    views = Views()
+    step = method.loss(batch, Clock("main", 0, 10), Draws(0).fixed(box=hidden.min(0)), views)
+    step.total.backward()
+    assert all(one.grad is not None and bool(one.grad.any()) for one in logits)
+    return request.param, stored, step, views
+
+
+def test_box_and_mixes_of_cpam_are_the_released_ones(copy_paste_step: Any) -> None:
+    _, stored, _, views = copy_paste_step
+    assert all(torch.equal(one[0], torch.from_numpy(stored["image_mask"]).float()) for one in views["box"].value)
+    for ours, theirs in CPAM_MIXES.items():
+        assert torch.equal(views[f"mix_{ours}"].value, torch.from_numpy(stored[f"mix_{theirs}"]))
+
+
+def test_losses_of_cpam_with_and_without_trcm_are_the_released_ones(copy_paste_step: Any) -> None:
+    name, stored, step, _ = copy_paste_step
+    prefix = {"cpam": "cpam", "cpam_trcm": "loss"}[name]
+    released = {ours: stored[f"{prefix}_{theirs}"] for ours, theirs in CPAM_MIXES.items()}
+    for ours, value in released.items():
+        same(step.terms[ours], value, rtol=1e-5, atol=0.0)
+    same(step.total, np.sum(list(released.values())), rtol=1e-5, atol=0.0)
+
+
+def test_reliable_regions_of_trcm_are_the_released_ones(copy_paste_step: Any) -> None:
+    name, stored, step, views = copy_paste_step
+    if name == "cpam":
+        assert "reliable_a" not in views and "trusted" not in step.terms
+        return
+    for half in "ab":
+        released = torch.from_numpy(stored[f"reliable_{half}"])
+        assert torch.equal(views[f"reliable_{half}"].value[:, 0], released) and 0 < released.mean() < 0.5
+    share = (stored["reliable_a"] + stored["reliable_b"]).mean()
+    same(step.terms["trusted"], share, rtol=1e-5, atol=0.0)

@@ -126,13 +126,15 @@ for run_dir, iteration, during_write in json.loads(sys.argv[2]):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 is tried with fork")
+@pytest.mark.parametrize(("name", "options"), [("mean_teacher", {}), ("cpam_trcm", {"pretraining": 0.5})], ids=str)
 def test_the_same_command_after_kill_9_equals_the_uninterrupted_training(
-    tiny: Tiny, quietly: Quietly, same_training: Same, tmp_path: Path
+    name: str, options: dict[str, Any], tiny: Tiny, quietly: Quietly, same_training: Same, tmp_path: Path
 ) -> None:
-    config = tiny("mean_teacher", iterations=6, log_every=3)
+    config = tiny(name, iterations=6, log_every=3, **options)  # of two stages, three iterations each
     whole = quietly(config, tmp_path / "whole")
     chosen = random.randrange(2, 6)
     deaths = [("first", 1, False), ("some", chosen, False), ("writing", chosen, True), ("last", 6, True)]
+    deaths += [("before a stage", 4, False)] if options else []
     jobs = json.dumps([(str(tmp_path / name), iteration, during) for name, iteration, during in deaths])
     with drive(KILL, config, jobs) as driver:
         out, _ = driver.communicate()
