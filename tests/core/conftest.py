@@ -109,7 +109,7 @@ def make_batch() -> Callable[..., Any]:
         def patches(rows: slice, known: bool) -> Patches:
             n = len(image[rows])
             truth = crops(label[rows, None])[:, :, 0] if known else None
-            corner = torch.tensor([0, -3])[:, None].expand(n, 2, dims)
+            corner = torch.tensor([0, -3])[:, None].repeat(n, 1, dims)
             return Patches(crops(image[rows]), truth, corner, (Turn(),) * n, tuple(f"case-{i}" for i in range(n)))
 
         streams = (patches(slice(labeled, count), False),) if unlabeled else ()
