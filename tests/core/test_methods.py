@@ -44,17 +44,16 @@ def loss_at(method: Method, batch: Batch, t: int = 5, views: Views | None = None
 def train(method: Method, batch: Batch, iterations: int) -> list[float]:
     """The totals of a few iterations on one batch, taken as the training loop takes them."""
     totals = []
-    for stage in method.stages(iterations):
-        optimisers = {name: one.build() for name, one in stage.optimisers.items()}
-        method.begin(stage)
-        for t in range(stage.iterations):
-            clock = Clock(stage.name, t, stage.iterations)
-            for step in method.steps(batch, clock, Draws(0).at(clock)):
-                optimisers[step.updates].zero_grad()
-                step.total.backward(inputs=stage.optimisers[step.updates].parameters)
-                optimisers[step.updates].step()
-                totals.append(float(step.total.detach()))
-            method.after_step(clock)
+    (stage,) = method.stages(iterations)
+    optimisers = {name: one.build() for name, one in stage.optimisers.items()}
+    for t in range(iterations):
+        clock = Clock(stage.name, t, iterations)
+        for step in method.steps(batch, clock, Draws(0).at(clock)):
+            optimisers[step.updates].zero_grad()
+            step.total.backward(inputs=stage.optimisers[step.updates].parameters)
+            optimisers[step.updates].step()
+            totals.append(float(step.total.detach()))
+        method.after_step(clock)
     return totals
 
 
