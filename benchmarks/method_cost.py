@@ -2,13 +2,13 @@
 
     python benchmarks/method_cost.py --out benchmarks/results/method_cost.csv
 
-Every registered method and variant, in 2D and 3D, with the options that the paper's own budget (preset `full`) gives
-them: networks of 16 filters, 2 labeled samples, and 2 unlabeled ones where the method takes any. An iteration is what
-the training loop does: batch, losses, backward, optimiser steps, averaged teachers. A method of several stages is timed
-in each and counts by their lengths. All take turns in one run, in an order that rotates. Each is divided by supervised
-with the same network in the same round, so that a machine which is busy for a while slows both; the median over rounds
-is kept, with the lowest and the highest. Without --methods, costs.csv of the package, which `ssmis methods` shows, is
-written too.
+Every registered method and variant, in 2D and 3D, with the options and the batch that the paper's own budget (preset
+`full`) gives it: networks of 16 filters, mostly 2 labeled samples, and as many unlabeled ones where the method takes
+any. An iteration is what the training loop does: batch, losses, backward, optimiser steps, averaged teachers. A method
+of several stages is timed in each and counts by their lengths. All take turns in one run, in an order that rotates.
+Each is divided by supervised with the same network in the same round, so that a machine which is busy for a while slows
+both; the median over rounds is kept, with the lowest and the highest. Without --methods, costs.csv of the package,
+which `ssmis methods` shows, is written too.
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ class Contestant:
     def facts(self) -> dict[str, Any]:
         trained, averaged = count_networks(self.method)
         patch = "x".join(map(str, self.config.patch))
-        return {"filters": self.config.options["filters"], "patch": patch, "trained": trained, "averaged": averaged}
+        batch = {"labeled": self.method.sampling.labeled, "unlabeled": self.method.sampling.unlabeled}
+        networks = {"filters": self.config.options["filters"], "trained": trained, "averaged": averaged}
+        return {"patch": patch, **batch, **networks}
 
     def turn(self) -> float:
         """Train for an iteration of each stage: mean seconds by the stages' lengths."""
