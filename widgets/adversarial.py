@@ -92,7 +92,7 @@ def noise_slider(seen: Mapping[float, Views], example: Example, *, sample: int, 
              for e, v in seen.items()}  # fmt: skip
     index = best_slice(np.abs(moved[lengths[-1]]) > 0.5 * np.abs(moved[lengths[-1]]).max())
     noises = {e: array(v["adversarial_noise"], sample)[0] for e, v in seen.items()}
-    top = max(float(np.abs(noise).max()) for noise in noises.values())
+    top = max(float(np.abs(noises[start]).max()), 1e-6)
     image = array(seen[lengths[0]]["image"], sample)[0]
     clean = foreground(seen[lengths[0]]["clean_probability"], sample) > 0.5
     titles = ["scan + noise", "the noise ε d", "p(foreground) of scan + noise", "change of p"]

@@ -23,17 +23,21 @@ def who_enters(seen: Mapping[str, Views], example: Example, *, sample: int = 0) 
 
     seen: views by the option `prototypes`, from `looks`. Of several foreground classes the first one's score is drawn.
     """
-    parts = []
     first = next(iter(seen.values()))
     image, right = array(first["image"], sample)[0], _right(first, sample)
-    for name, views in seen.items():
-        entered = array(views["entered_memory"], sample)[0]
-        heading = f"{name} scores enter<br>{int(entered.sum())} voxels of this patch"
-        outline = [Outline(right, "labeled and predicted right", style.REFERENCE)]
-        parts.append(Panel(image, heading, tint=entered, outlines=outline, focus=entered if entered.any() else None))
-    score = np.where(right, array(first["selector_score"], sample)[0], np.nan)
-    parts.append(Panel(score, "the selector's score", kind="probability"))
-    alt = "A labeled patch; the voxels that entered the memory of prototypes by each rule are orange."
+    entered = {name: array(views["entered_memory"], sample)[0] for name, views in seen.items()}
+    focus = np.any([mask > 0 for mask in entered.values()], axis=0)
+    inside = Outline(right, "labeled and predicted right", style.REFERENCE)
+    parts = []
+    for name, mask in entered.items():
+        heading = f"{name} scores enter<br>{int(mask.sum())} voxels of this patch"
+        outlines = [inside, Outline(mask, "entered the memory", style.VERMILLION)]
+        parts.append(Panel(image, heading, outlines=outlines, focus=focus if focus.any() else None))
+    score = np.where(right, array(first["prototype_score"], sample)[0], np.nan)
+    parts.append(Panel(score, "the selector's score<br>of those that may", kind="score"))
+    alt = (
+        "A labeled patch; a line round the voxels that entered the memory of prototypes, by each rule, and their score."
+    )
     return panels(parts, title="Which voxels become prototypes?", alt=alt, spacing=example.spacing, panel_height=240)
 
 

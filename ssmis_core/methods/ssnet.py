@@ -162,7 +162,7 @@ class SSNet(Method):
         memory, n = self.memory, batch.num_labeled
         member = one_hot(label, self.num_classes)[:, 0 if self.options.background else 1 :]
         right = (p[:n].argmax(1) == label[:n])[:, None]
-        entered = self.remember(as_rows(features[:n]), as_rows(member[:n] * right))
+        entered, rank = self.remember(as_rows(features[:n]), as_rows(member[:n] * right))
         scores = None
         if self.options.prototype_selectors:
             scores = selector_scores(self.prototype_selectors, F.normalize(memory.prototypes, dim=2), memory.filled.T).T
@@ -170,6 +170,7 @@ class SSNet(Method):
         if views is not None:
             views.keep("label", batch, separation_label=label[:, None])
             views.keep("mask", batch, entered_memory=as_maps(entered[:, None], features[:n]))
+            views.keep("features", batch, prototype_score=as_maps(rank, features[:n]))
             views.keep("features", None, prototypes=memory.prototypes.clone(), prototype_centres=centres)
 
         terms, distances, weights = {}, [], []
@@ -189,12 +190,16 @@ class SSNet(Method):
         return terms
 
     @torch.no_grad()
-    def remember(self, features: Tensor, member: Tensor) -> Tensor:
-        """The memory takes projections, made in eval mode, of the voxels in `member`; [N], 1 for those that entered."""
+    def remember(self, features: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+        """The memory takes projections, made in eval mode, of voxels in `member` [N, K]; those that entered, scores.
+
+        They are ranked by the selectors that weigh predicted features in the loss, as in the paper and its code.
+        """
         projected = evaluated(self.projection, features)
         with frozen_statistics(self.selectors):
             scores = selector_scores(self.selectors, projected, member)
-        return self.memory.update(projected, member, scores, highest=self.options.prototypes == "highest")
+        entered = self.memory.update(projected, member, scores, highest=self.options.prototypes == "highest")
+        return entered, scores
 
     def answering_network(self) -> nn.Module:
         return self.network

@@ -150,11 +150,13 @@ def as_image(rows: Tensor) -> Tensor:
 
 def test_the_memory_keeps_the_published_prototypes(separating: Any) -> None:
     stored, method = separating
-    entered = method.remember(stored["features"], one_hot(stored["labels"], 2))
+    entered, scores = method.remember(stored["features"], one_hot(stored["labels"], 2))
     for k in (0, 1):
         torch.testing.assert_close(method.memory.prototypes[k], stored[f"memory{k}"], **VALUE)
         kept = stored["features"][entered.bool() & (stored["labels"] == k)]
         assert sorted(kept.tolist()) == sorted(stored[f"memory{k}"].tolist())
+        own = scores[stored["labels"] == k, k]
+        assert sorted(scores[entered.bool() & (stored["labels"] == k), k].tolist()) == sorted(own.tolist())[:8]
     assert method.memory.count.tolist() == [8, 8]
 
 

@@ -140,7 +140,10 @@ def test_views_show_the_noise_the_memory_and_who_entered_it(make_batch: Make) ->
     assert set(entered.value.unique().tolist()) == {0.0, 1.0}
     assert int(entered.value.sum()) == int(method.memory.count.sum()) == 32
     right = views["probability"].value[:2].argmax(1) == batch.label
-    assert bool((right & (batch.label > 0))[entered.value[:, 0] > 0].all())
+    could, inside = right & (batch.label > 0), entered.value[:, 0] > 0
+    assert bool(could[inside].all())
+    score = views["prototype_score"].value[:, 0]
+    assert float(score[inside].min()) >= float(score[could & ~inside].max())
     assert torch.equal(views["prototypes"].value, method.memory.prototypes)
     distance = views["prototype_distance"]
     assert distance.kind == "distance" and distance.value.shape == (4, 1, 32, 32)
