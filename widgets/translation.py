@@ -111,8 +111,9 @@ def pasted_boxes(views: Views, example: Example, *, sample: int, name: str = "2"
         outline = [Outline(array(views[f"cutmix_box_{name}"], sample)[0], "pasted box", style.ORANGE)]
         mixed = array(views[f"mixed_image_{name}"], sample)[0]
     taught = foreground(views[f"teacher_probability_{name}"], sample)
+    focus = outline[0].mask * (image > np.quantile(image, 0.8)) if outline else _focus(taught)
     parts = [
-        Panel(image, "the patch", outlines=outline, focus=_focus(taught)),
+        Panel(image, "the patch", outlines=outline, focus=focus),
         Panel(mixed, f"what network {name} sees (before noise)", outlines=outline),
         Panel(taught, "what it is taught: pasted alike", kind="probability", outlines=outline),
     ]

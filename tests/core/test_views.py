@@ -27,6 +27,13 @@ def test_a_view_of_the_labeled_rows_alone_has_their_places(make_batch: Callable[
     assert views["target"].case == batch.labeled.case and len(views["target"].corner) == 1
 
 
+def test_a_view_of_the_second_crops_starts_where_they_do(make_batch: Callable[..., Any]) -> None:
+    views, batch = Views(), make_batch()
+    views.keep("image", batch, 1, second=batch.images(1))
+    assert torch.equal(views["second"].corner, batch.corners(1)) and views["second"].case == batch.case
+    assert not torch.equal(batch.corners(0), batch.corners(1)) and torch.equal(batch.corners(0), batch.corner)
+
+
 def test_an_unknown_kind_is_a_user_error(make_batch: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match=r"unknown kind of view 'pic' .*distance, features, image"):
         Views().keep("pic", make_batch(), x=torch.zeros(1))
