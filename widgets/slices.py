@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[Any, float | None, float | None, str | None]] = {
     "distance": (DIVERGING, -1.0, 1.0, "signed distance"),
     "uncertainty": ("Cividis", 0.0, None, "entropy (nats)"),
     "difference": ("Cividis", 0.0, None, "difference"),
+    "weight": ("Cividis", 0.0, 1.0, "weight in the loss"),
 }
 
 
