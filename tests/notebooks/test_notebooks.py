@@ -42,9 +42,29 @@ FIGURES = {
         "ablation",
         "published",
     ],
+    "04_cpam_trcm": [
+        "idea",
+        "labeled-cases",
+        "unlabeled-cases",
+        "box",
+        "mixes",
+        "live",
+        "loss-terms",
+        "pseudo-labels",
+        "reliable",
+        "what-counts",
+        "results",
+        "best-median-worst",
+        "ablation",
+        "published",
+    ],
 }
 MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may have no logged iteration
-EXTRA = {"00_start_here": ("all_labels",), "02_ugmcl": ("supervised", "without_intra_task")}
+EXTRA = {
+    "00_start_here": ("all_labels",),
+    "02_ugmcl": ("supervised", "without_intra_task"),
+    "04_cpam_trcm": ("supervised", "without_trcm"),
+}
 SMALL = {"patch": [32, 32, 16], "stride": [32, 32, 16], "filters": 2}
 SOLID = {"dataset_options": {"size": [32, 32, 16]}, "settings": SMALL}
 FLAT = {"settings": {"patch": [32, 32], "stride": [32, 32], "filters": 2}}
@@ -109,13 +129,14 @@ def test_ugmcl_runs_on_slices_with_several_classes_into_a_folder_of_its_own(
     assert_whole(notebook, "02_ugmcl", run)
 
 
+@pytest.mark.parametrize("name", ["02_ugmcl", "04_cpam_trcm"])
 def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = {"iterations": 10_000, "max_seconds": 0.2, "run_dir": str(tmp_path / "run")}
-    notebook = execute("02_ugmcl", tmp_path, monkeypatch, dataset_options=FLAT_OPTIONS, **limits, **FLAT)
+    notebook = execute(name, tmp_path, monkeypatch, dataset_options=FLAT_OPTIONS, **limits, **FLAT)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
-    assert_whole(notebook, "02_ugmcl", tmp_path / "run")
+    assert_whole(notebook, name, tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
@@ -128,7 +149,7 @@ def test_a_notebook_takes_the_parameters_that_all_share(name: str) -> None:
     shared = {"dataset": "phantom", "data_root": None, "preset": "quick", "iterations": None, "max_seconds": None}
     shared |= {"seed": 0, "device": "auto", "variant": "paper", "run_dir": None, "dataset_options": None}
     assert {key: values[key] for key in shared} == shared
-    assert values["labeled"] == {"00_start_here": 4, "02_ugmcl": 16}[name]
+    assert values["labeled"] == {"00_start_here": 4, "02_ugmcl": 16, "04_cpam_trcm": 4}[name]
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
