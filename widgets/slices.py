@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[Any, float | None, float | None, str | None]] = {
     "difference": ("Cividis", 0.0, None, "difference"),
     "score": ("Cividis", 0.0, 1.0, "score"),
     "cosine": ("Cividis", 0.0, None, "cosine distance"),
+    "weight": ("Cividis", 0.0, 1.0, "weight in the loss"),
 }
 
 

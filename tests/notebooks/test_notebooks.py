@@ -74,6 +74,22 @@ FIGURES = {
         "ablation",
         "published",
     ],
+    "04_cpam_trcm": [
+        "idea",
+        "labeled-cases",
+        "unlabeled-cases",
+        "box",
+        "mixes",
+        "live",
+        "loss-terms",
+        "pseudo-labels",
+        "reliable",
+        "what-counts",
+        "results",
+        "best-median-worst",
+        "ablation",
+        "published",
+    ],
 }
 MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may have no logged iteration
 EXTRA = {
@@ -81,8 +97,9 @@ EXTRA = {
     "01_ssnet": ("supervised", "without_smoothness"),
     "02_ugmcl": ("supervised", "without_intra_task"),
     "03_tracoco": ("supervised", "without_translation"),
+    "04_cpam_trcm": ("supervised", "without_trcm"),
 }
-LABELED = {"00_start_here": 4, "01_ssnet": 8, "02_ugmcl": 16, "03_tracoco": 16}
+LABELED = {"00_start_here": 4, "01_ssnet": 8, "02_ugmcl": 16, "03_tracoco": 16, "04_cpam_trcm": 4}
 SMALL = {"patch": [32, 32, 16], "stride": [32, 32, 16], "filters": 2}
 SOLID = {"dataset_options": {"size": [32, 32, 16]}, "settings": SMALL}
 FLAT = {"settings": {"patch": [32, 32], "stride": [32, 32], "filters": 2}}
@@ -168,13 +185,14 @@ def test_tracoco_runs_on_slices_with_several_classes_and_without_boxes(
     assert_whole(notebook, "03_tracoco", run)
 
 
+@pytest.mark.parametrize("name", ["02_ugmcl", "04_cpam_trcm"])
 def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = {"iterations": 10_000, "max_seconds": 0.2, "run_dir": str(tmp_path / "run")}
-    notebook = execute("02_ugmcl", tmp_path, monkeypatch, dataset_options=FLAT_OPTIONS, **limits, **FLAT)
+    notebook = execute(name, tmp_path, monkeypatch, dataset_options=FLAT_OPTIONS, **limits, **FLAT)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
-    assert_whole(notebook, "02_ugmcl", tmp_path / "run")
+    assert_whole(notebook, name, tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
