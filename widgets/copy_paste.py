@@ -214,5 +214,7 @@ def _dropped(answer: np.ndarray, kept: np.ndarray) -> str:
 
 
 def _square(figure: go.Figure, x: tuple[float, float], y: tuple[float, float], colour: str) -> None:
+    """A pale square that hides what is under it."""
     shape = {"type": "rect", "x0": x[0], "x1": x[1], "y0": y[0], "y1": y[1], "layer": "below"}
-    figure.add_shape(**shape, line={"color": "white", "width": 2}, fillcolor=colour, opacity=0.55)
+    figure.add_shape(**shape, line={"color": "white", "width": 3}, fillcolor="white")
+    figure.add_shape(**shape, line={"width": 0}, fillcolor=colour, opacity=0.5)
