@@ -39,7 +39,7 @@ lab: $(STAMP)  ## open the notebooks in JupyterLab
 	SSMIS_RUNS=$(CURDIR)/runs $(BIN)/jupyter lab notebooks
 
 test: lint types  ## what every change must pass: lint, types, unit tests, every notebook on a small phantom
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP)  ## ruff, and no outputs in notebooks
 	$(BIN)/ruff check .

@@ -190,10 +190,10 @@ def at_once(work: Sequence[Job], count: int, threads: int) -> Generator[tuple[Jo
             yield work[-1], "interrupted"
         except BrokenProcessPool as error:
             raise UserError(f"a process that trained was killed (no memory? --jobs {count} is now): {error}") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()  # a training takes it as a request to stop
+        finally:  # and then the pool waits for what still runs, so that the tables find it saved
+            if any([not future.done() for future in futures if not future.cancel()]):
+                for child in multiprocessing.active_children():
+                    child.terminate()  # a training takes it as a request to stop
 
 
 @contextmanager
