@@ -17,8 +17,7 @@ that a paper ablates, as contestants of their own:
     options = { intra_task = false }
 
 Written next to --out, which has a row a run: _means (over seeds) and _pairs (each contestant minus each --baseline, and
-each method's paper variant minus its others; see `ssmis_core.comparison`). phantom_gain_3d*.csv in results/ is older;
-the command that wrote it was replaced by this one with entries/ugmcl.toml.
+each method's paper variant minus its others; see `ssmis_core.comparison`).
 """
 
 from __future__ import annotations
