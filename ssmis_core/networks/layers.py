@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ BATCH_NORM: dict[int, type[nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 NORMS: dict[str, Callable[[int, int], nn.Module]] = {
     "batch": lambda dims, channels: BATCH_NORM[dims](channels),
     "instance": lambda dims, channels: instance_norm(channels),
-    "group": lambda dims, channels: nn.GroupNorm(min(8, channels), channels),
+    "group": lambda dims, channels: nn.GroupNorm(math.gcd(8, channels), channels),
     "none": lambda dims, channels: nn.Identity(),
 }
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import make_head
+from ssmis_core.networks.layers import make_head, make_norm
 
 
 def answers(layer: nn.Module, x: Tensor) -> list[Tensor]:
@@ -28,3 +28,9 @@ def test_a_head_is_the_convolution_of_one_voxel(outputs: int, memory_format: tor
     x = torch.randn(2, 6, 5, 4, 3).to(memory_format=memory_format)
     for ours, theirs in zip(answers(head, x), answers(convolution, x), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [2, 6, 12, 20, 32])
+def test_group_norm_takes_any_number_of_channels(channels: int) -> None:
+    x = torch.randn(2, channels, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert make_norm("group", 2, channels)(x).shape == x.shape
