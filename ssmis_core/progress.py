@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -35,7 +36,10 @@ def silent(progress: Progress) -> None:
 
 
 class TerminalReporter:
-    """Prints to stderr: one line rewritten in place on a terminal, a new line every `every` seconds elsewhere."""
+    """Prints to stderr: one line rewritten in place on a terminal, a new line every `every` seconds elsewhere.
+
+    On a terminal the line is cut to its width: one that wraps could not be rewritten.
+    """
 
     def __init__(self, every: float = 10.0):
         self.every, self._last, self._width = every, float("-inf"), 0
@@ -43,7 +47,7 @@ class TerminalReporter:
     def __call__(self, progress: Progress) -> None:
         now, ended = time.monotonic(), progress.status != "running"
         if sys.stderr.isatty():
-            line = progress.line()
+            line = progress.line()[: shutil.get_terminal_size().columns - 1]
             print("\r" + line.ljust(self._width), end="\n" if ended else "", file=sys.stderr, flush=True)
             self._width = len(line)
         elif ended or now - self._last >= self.every:

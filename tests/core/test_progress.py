@@ -48,6 +48,13 @@ def test_on_a_terminal_one_line_is_rewritten_in_place(
     assert "\n" not in first and second.endswith("\n") and len(second.rstrip("\n")) >= len(first)
 
 
+def test_a_line_on_a_terminal_never_wraps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    TerminalReporter()(Progress(1, 2, 0.0, 0.0, {f"term_{n}": 1.0 for n in range(9)}))
+    assert len(capsys.readouterr().err.removeprefix("\r")) == 39
+
+
 def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     silent(Progress(1, 2, 0.0, 0.0, {}))
     assert capsys.readouterr() == ("", "")
