@@ -156,9 +156,10 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
         nibabel.spatialimages.HeaderDataError,
     ) as error:
         raise UserError(f"{path}: not a whole NIfTI file ({' '.join(str(error).split())})") from error
-    if image.affine is None or not np.isfinite(image.affine).all():
-        raise UserError(f"{path}: has no usable voxel-to-world matrix, expected 4x4 finite numbers")
-    return raw, np.asarray(image.affine, dtype=np.float64)
+    affine = image.affine
+    if affine is None or not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
+        raise UserError(f"{path}: has no usable voxel-to-world matrix, expected 4x4 finite numbers that span a volume")
+    return raw, np.asarray(affine, dtype=np.float64)
 
 
 def _read_hdf5(path: Path) -> tuple[np.ndarray, None]:

@@ -59,6 +59,9 @@ def test_predict_refuses_what_it_cannot_label(solid: Path, capsys: pytest.Captur
     write_nifti(Path("time.nii.gz"), np.stack([image, image], -1))
     write_nifti(Path("constant.nii.gz"), np.ones_like(image))
     write_nifti(Path("nan.nii.gz"), np.where(image > 2, np.nan, image))
+    flattened = bytearray(nibabel.Nifti1Image(image, AFFINE).to_bytes())
+    flattened[280:328] = bytes(48)  # the rows of the voxel-to-world matrix
+    Path("singular.nii").write_bytes(flattened)
     Path("cut.nii.gz").write_bytes(Path("good.nii.gz").read_bytes()[:2000])
     write_nifti(Path("whole.nii"), image)
     Path("cut.nii").write_bytes(Path("whole.nii").read_bytes()[:2000])
@@ -72,6 +75,7 @@ def test_predict_refuses_what_it_cannot_label(solid: Path, capsys: pytest.Captur
         "flat.nii.gz": "expected 3 spatial axes",
         "time.nii.gz": "expected 3 spatial axes",
         "constant.nii.gz": "image is constant",
+        "singular.nii": "no usable voxel-to-world matrix",
         "nan.nii.gz": "NaN or infinite voxels",
         "cut.nii.gz": "not a whole NIfTI file",
         "cut.nii": "not a whole NIfTI file",
