@@ -16,7 +16,7 @@ from ssmis_core import Run, evaluate_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = "2018LA_Seg_Training Set"
-WITHOUT: tuple[str, ...] = (
+WITHOUT = (
     "nibabel",
     "medpy",
     "pandas",
@@ -27,8 +27,14 @@ WITHOUT: tuple[str, ...] = (
     "pooch",
     "requests",
     "SimpleITK",
+    "matplotlib",
+    "skimage",
+    "IPython",
+    "ipywidgets",
+    "anywidget",
+    "papermill",
+    "tqdm",
 )
-WITHOUT += ("SimpleITK", "matplotlib", "skimage", "IPython", "ipywidgets", "anywidget", "papermill", "tqdm")
 
 TRAIN = """
 import importlib.machinery, sys
