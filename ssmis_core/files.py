@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def atomic(path: Path) -> Iterator[Path]:
             raise UserError(
                 f"{path}: cannot be written, no space left on the disk; what was there before is unchanged"
             ) from error
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+        if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
         raise
 
@@ -46,6 +46,29 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call write(temporary path), then rename it to `path`."""
     with atomic(path) as temporary:
         write(temporary)
+
+
+@contextmanager
+def alone(folder: Path, *, mark: str, what: str) -> Iterator[None]:
+    """Keep a second process out of a folder while the block runs: two writers of one temporary file would spoil it.
+
+    mark: name of the lock file; what: what is going on, for the UserError that the second one gets. The system drops
+    the lock when the process ends, however it ends. Where locks or writing are not possible (Windows, some network
+    disks, a read-only folder) nobody is kept out.
+    """
+    path = folder / mark
+    with ExitStack() as held:
+        try:
+            import fcntl
+
+            handle = held.enter_context(path.open("w"))
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.callback(path.unlink, missing_ok=True)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another {what} is writing here; wait for it to end, or stop it first") from None
+        except (ImportError, OSError):
+            pass
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:

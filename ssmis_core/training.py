@@ -22,6 +22,7 @@ from ssmis_core.datasets import Dataset, Fingerprint, open_dataset
 from ssmis_core.devices import autocast, choose_device, reproducible
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import NonFiniteLoss, UserError
+from ssmis_core.files import alone
 from ssmis_core.history import TermLog, check_finite
 from ssmis_core.interrupts import StopRequest, stop_requests
 from ssmis_core.methods import create_method
@@ -65,9 +66,10 @@ def train(
             return Run(run_dir)
         training = Training(config, method, dataset, device, report or TerminalReporter(), observers)
         run = Run.create(run_dir, config)
-        training.open(run, shape=shape, data_root=None if data_root is None else str(Path(data_root).resolve()))
-        with stop_requests() as stop:
-            training.go(stop, max_seconds)
+        with alone(run.path, mark=".training.lock", what="training"):
+            training.open(run, shape=shape, data_root=None if data_root is None else str(Path(data_root).resolve()))
+            with stop_requests() as stop:
+                training.go(stop, max_seconds)
     return run
 
 
@@ -153,8 +155,8 @@ class Training:
             self.run.update(error=str(error))
             raise
         finally:
-            if status == "failed":
-                self.run.update(status=status, iterations_done=self.state.done)
+            if status == "failed":  # iterations_done stays that of the weights that are there
+                self.run.update(status=status)
         self.run.update(status=status, iterations_done=self.state.done, seconds=round(self.state.seconds, 3))
         self.tell(status)
 

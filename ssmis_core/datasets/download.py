@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from ssmis_core.datasets.byte_bar import ByteBar
 from ssmis_core.datasets.manifest import RemoteFile, choose, read_manifest
 from ssmis_core.datasets.transfer import FileFailed, RangeDownloader, Stopped, WrongContent, size_of
 from ssmis_core.errors import UserError
+from ssmis_core.files import alone
 
 __all__ = ["FetchReport", "FileFailed", "fetch"]
 
 MIB = 1 << 20
+MARK = ".fetch.part"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ def fetch(
     target = _folder(Path(destination).expanduser() if destination is not None else data_directory() / name)
     _need_room(target, files)
     total = sum(file.bytes for file in files)
-    with _alone(target), _session(workers) as session, ByteBar(name, total, shown=progress) as bar:
+    with (
+        alone(target, mark=MARK, what="fetch"),
+        _session(workers) as session,
+        ByteBar(name, total, shown=progress) as bar,
+    ):
         job = _Job(target, base, session, bar)
         how = _run(job, files, workers)
     return FetchReport(
@@ -217,25 +223,3 @@ def _session(workers: int) -> Iterator[Any]:
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_maxsize=workers))
         yield session
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Keep a second fetch out of the same folder: two writers of one .part file would spoil it.
-
-    The system drops the lock when the process ends, however it ends. Where locks or writing are not possible (Windows,
-    some network disks, a read-only folder that is complete) the checksums alone protect.
-    """
-    mark = target / ".fetch.part"
-    with ExitStack() as held:
-        try:
-            import fcntl
-
-            handle = held.enter_context(mark.open("w"))
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held.callback(mark.unlink, missing_ok=True)
-        except BlockingIOError:
-            raise UserError(f"{target}: another fetch is writing here; wait for it to end, or stop it first") from None
-        except (ImportError, OSError):
-            pass
-        yield

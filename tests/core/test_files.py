@@ -67,6 +67,13 @@ def test_a_file_where_a_folder_should_be_is_a_user_error_that_names_the_path(tmp
         write_json(tmp_path / "folder" / "x.json", {})
 
 
+def test_a_folder_where_a_file_should_go_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.json").mkdir()
+    with pytest.raises(UserError, match=r"x\.json: cannot be written \(Is a directory\)"):
+        write_json(tmp_path / "x.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
 def test_a_folder_that_may_not_be_written_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -257,6 +257,34 @@ def test_weights_that_are_not_finite_never_reach_a_checkpoint(
     assert all(bool(value.isfinite().all()) for value in checkpoint["method"].values())
 
 
+def test_a_second_training_in_the_same_folder_is_refused_while_the_first_runs(
+    tiny: Tiny, quietly: Quietly, same_training: Same, tmp_path: Path
+) -> None:
+    pytest.importorskip("fcntl")
+    config, refused = tiny("supervised"), []
+
+    def again(*_: object) -> None:
+        with pytest.raises(UserError, match=r"run: another training is writing here; wait for it to end") as caught:
+            quietly(config, tmp_path / "run")
+        refused.append(caught)
+
+    run = quietly(config, tmp_path / "run", observers=[Observer(again, every=4)])
+    assert len(refused) == 1 and not (run.path / ".training.lock").exists()
+    same_training(run, quietly(config, tmp_path / "whole"))
+
+
+def test_a_failure_leaves_the_iteration_of_the_weights_that_are_there(
+    tiny: Tiny, quietly: Quietly, clockwork: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tiny("supervised")
+    run = quietly(config, tmp_path / "run", max_seconds=2, observers=[clockwork.observer()])
+    monkeypatch.setattr(Supervised, "loss", lambda *_: Step(torch.zeros((), requires_grad=True) * float("nan"), {}))
+    with pytest.raises(NonFiniteLoss):
+        quietly(config, run.path)
+    assert run.status == "failed"
+    assert evaluate_run(run, save_predictions=False, device="cpu")["conventions"]["iteration"] == 2
+
+
 @pytest.mark.parametrize("what", ["checkpoint.pt", "weights.safetensors", "history.csv", "run.json"])
 def test_a_full_disk_is_one_line_and_leaves_the_files_as_they_were(
     what: str,

@@ -14,6 +14,7 @@ import pytest
 
 from ssmis_core.datasets import download, transfer
 from ssmis_core.errors import UserError
+from ssmis_core.files import alone
 from tests.core.datasets.download_helpers import SIZE, Site, assert_whole, fetch, publish
 
 CHILD = """
@@ -60,7 +61,8 @@ def test_a_killed_or_interrupted_fetch_continues_where_it_was(
 def test_a_second_fetch_into_the_same_folder_is_refused_while_the_first_runs(site: Site, data: Path) -> None:
     pytest.importorskip("fcntl")
     publish(site, data)
-    with download._alone(data / "la"), pytest.raises(UserError, match="another fetch is writing here"):
+    first = alone(data / "la", mark=download.MARK, what="fetch")
+    with first, pytest.raises(UserError, match="another fetch is writing here"):
         fetch()
     fetch()
     assert_whole(site, data / "la")
