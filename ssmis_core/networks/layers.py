@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssmis_core.errors import UserError, unknown
 
@@ -58,15 +59,24 @@ def make_norm(kind: str, dims: int, channels: int) -> nn.Module:
     return NORMS[kind](dims, channels)
 
 
-def check_patch(patch: tuple[int, ...], network: nn.Module) -> None:
-    """UserError for a patch that a network cannot be trained on, before anything is written."""
+def check_patch(patch: tuple[int, ...], network: nn.Module, *, samples: int) -> None:
+    """UserError for a patch that a network cannot be trained on, before anything is written.
+
+    samples: the fewest patches that it sees at once.
+    """
     divisor = getattr(network, "divisor", 1)
     check_divisible(patch, divisor, type(network).__name__)
-    one_voxel = all(size == divisor for size in patch)
-    if one_voxel and any(_is_instance_norm(layer) for layer in network.modules()):
+    if any(size != divisor for size in patch):
+        return
+    told = f"patch {'x'.join(map(str, patch))}: leaves one voxel at the lowest level of {type(network).__name__}"
+    if any(_is_instance_norm(layer) for layer in network.modules()):
         raise UserError(
-            f"patch {'x'.join(map(str, patch))}: leaves one voxel at the lowest level of {type(network).__name__}; "
-            f"instance normalisation cannot normalise that, expected a side of at least {2 * divisor}"
+            f"{told}; instance normalisation cannot normalise that, expected a side of at least {2 * divisor}"
+        )
+    if samples < 2 and any(isinstance(layer, _BatchNorm) for layer in network.modules()):
+        raise UserError(
+            f"{told}; batch normalisation cannot normalise that of one sample, expected a side of at least "
+            f"{2 * divisor}, or two samples or more of each kind in a batch"
         )
 
 
