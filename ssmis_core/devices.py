@@ -12,20 +12,19 @@ from ssmis_core.errors import UserError
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
     """The torch device for "auto" (CUDA when there is one), "cpu", "cuda", "cuda:1"; UserError when it is not there."""
+    told = f"device {str(name)!r}"
     if str(name) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"device {name!r}: expected auto, cpu, cuda or cuda:N") from error
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"{told}: expected auto, cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device {name!r}: expected auto, cpu, cuda or cuda:N")
+        raise UserError(f"{told}: expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device {name!r}: this machine has no CUDA device that torch {torch.__version__} can use")
+        raise UserError(f"{told}: this machine has no CUDA device that torch {torch.__version__} can use")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0"
-        )
+        raise UserError(f"{told}: this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0")
     return device
 
 

@@ -118,7 +118,7 @@ def read_csv(path: Path, *, text: Sequence[str] = ()) -> list[dict[str, Any]]:
     with path.open(newline="") as file:
         return [
             {key: value if key in text else _number(value) for key, value in row.items()}
-            for row in csv.DictReader(file)
+            for row in csv.DictReader(file, restval="")
         ]
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssmis_core.batches import Batch, Turn
+from ssmis_core.batches import Batch
 from ssmis_core.errors import unknown
+from ssmis_core.geometry import Turn
 
 KINDS = ("image", "noise", "probability", "distance", "uncertainty", "mask", "label", "features")
 

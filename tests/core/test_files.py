@@ -100,6 +100,11 @@ def test_csv_columns_come_in_the_order_of_their_first_row_and_gaps_are_nan(tmp_p
     assert math.isnan(second["b"]) and second["c"] is True
 
 
+def test_a_row_of_a_csv_that_was_cut_short_has_gaps(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n3")
+    assert math.isnan(read_csv(tmp_path / "x.csv")[1]["b"])
+
+
 def test_csv_columns_of_names_stay_texts_even_where_they_look_like_numbers(tmp_path: Path) -> None:
     write_csv(tmp_path / "x.csv", [{"case": "007", "dice": 1.0}, {"case": "12E4", "dice": 0.5}])
     assert [row["case"] for row in read_csv(tmp_path / "x.csv", text=("case",))] == ["007", "12E4"]

@@ -194,8 +194,8 @@ def test_cuda_without_a_cuda_device_is_one_line(tiny: Tiny, quietly: Quietly, tm
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "meta"])
-def test_an_unknown_device_is_one_line(device: str, tiny: Tiny, quietly: Quietly, tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "meta", None])
+def test_an_unknown_device_is_one_line(device: Any, tiny: Tiny, quietly: Quietly, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"device '{device}': expected auto, cpu, cuda or cuda:N"):
         quietly(tiny(), tmp_path / "run", device=device)
 
