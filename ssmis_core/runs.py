@@ -8,6 +8,7 @@ summary.json         means, spread, counts and the conventions they were made wi
 weights.safetensors  the selected weights
 checkpoint.pt        the state that training goes on from
 predictions/         one <case>.nii.gz a test case
+.training.lock       while a training writes here, so that no second one does
 
 An evaluation on another list than the test list has files of its own: cases-<split>.csv, summary-<split>.json and
 predictions-<split>/.

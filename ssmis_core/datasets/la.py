@@ -25,7 +25,7 @@ class LA(Dataset):
     folder: the folder that holds `<case>/mri_norm2.h5`, each with `image` (float32, axes x, y, z) and `label` (0 or 1).
     The lists are the published ones, in their order; there is no published validation list, so `validation` is empty.
     Spacing: the files carry none. The challenge states 0.625 x 0.625 x 0.625 mm for the scans (Xiong et al., Medical
-    Image Analysis 67, 2020), and the preprocessing only cropped and normalised them; every case gets that spacing and
+    Image Analysis 67, 2021), and the preprocessing only cropped and normalised them; every case gets that spacing and
     an axis-aligned affine with its origin at the crop's corner, since the scanner's frame is lost.
     Source of the lists and files: Yu et al., Uncertainty-aware self-ensembling model (UA-MT), MICCAI 2019.
     """
