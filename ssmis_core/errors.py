@@ -17,6 +17,7 @@ class NonFiniteLoss(RuntimeError):
 def unknown(what: str, name: object, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a list of `known` names; it suggests the nearest and lists them all."""
     known = sorted(known)
-    near = get_close_matches(str(name), known, n=1)
+    plain = {key.lower(): key for key in known}
+    near = [plain[key] for key in get_close_matches(str(name).lower(), plain, n=1)]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return UserError(f"unknown {what} {name!r}{hint} (known: {', '.join(known) or 'none'})")

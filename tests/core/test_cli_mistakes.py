@@ -25,6 +25,7 @@ def la_root(tmp_path: Path) -> Path:
     ("arguments", "told"),
     [
         (["--dataset", "fantom"], "unknown data set 'fantom'; did you mean 'phantom'? (known: "),
+        (["--dataset", "LA"], "unknown data set 'LA'; did you mean 'la'? (known: "),
         (["--data-option", "sise=16"], "did you mean 'size'? (known: "),
         (["--data-option", "size=12"], "at least 16"),
         (["--data-option", "root=scans"], "expected --data-root instead"),
