@@ -15,7 +15,7 @@ from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case
 from ssmis_core.devices import choose_device
 from ssmis_core.errors import UserError, unknown
-from ssmis_core.files import write_atomic, write_json
+from ssmis_core.files import alone, staged, write_atomic, write_json
 from ssmis_core.inference import keep_largest_component, sliding_window
 from ssmis_core.methods.base import Method
 from ssmis_core.metrics import evaluate_classes
@@ -116,31 +116,32 @@ def evaluate_run(
     folder = run.path / f"predictions{ending}"
     rows: list[dict[str, Any]] = []
     written = save_predictions and _has_nibabel()
-    for number, case_id in enumerate(lists[split], start=1):
-        case = dataset.load(case_id)
-        labels, scores = score_case(
-            method,
-            case,
-            config,
-            class_names=dataset.class_names,
-            device=device,
-            largest_component=largest_component,
-            empty=empty,
-        )
-        rows += scores
-        if written:
-            save_nifti(folder / f"{case_id}.nii.gz", labels, case.affine)
-        else:  # one of an earlier evaluation does not belong to these scores
-            (folder / f"{case_id}.nii.gz").unlink(missing_ok=True)
-        if report:
-            report(number, len(lists[split]), case_id)
+    how: dict[str, Any] = {"device": device, "largest_component": largest_component, "empty": empty}
+    with alone(run.path, what="training or evaluation"):
+        with staged(folder) as fresh:  # so that an evaluation that is stopped leaves the one before whole
+            for number, case_id in enumerate(lists[split], start=1):
+                case = dataset.load(case_id)
+                labels, scores = score_case(method, case, config, class_names=dataset.class_names, **how)
+                rows += scores
+                if written:
+                    save_nifti(fresh / f"{case_id}.nii.gz", labels, case.affine)
+                if report:
+                    report(number, len(lists[split]), case_id)
+        if not written:
+            _discard(folder, lists[split])
+        predictions = f"{folder.name}/" if written else "not written"
+        if save_predictions and not written:
+            predictions += ": nibabel is not installed"
+        choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
+        return _record(run, rows, split, ending, choices)
+
+
+def _discard(folder: Path, cases: Sequence[str]) -> None:
+    """Delete what an earlier evaluation predicted of these cases: it does not belong to the new scores."""
+    for case_id in cases:
+        (folder / f"{case_id}.nii.gz").unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    predictions = f"{folder.name}/" if written else "not written"
-    if save_predictions and not written:
-        predictions += ": nibabel is not installed"
-    choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
-    return _record(run, rows, split, ending, choices)
 
 
 def _record(

@@ -7,8 +7,9 @@ import errno
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,23 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if (
-            full
-            or "No space left" in str(error)
-            or (isinstance(error, RuntimeError) and "file write failed" in str(error))
-        ):
+        _discard(temporary)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"{path}: cannot be written, no space left on the disk; what was there before is unchanged"
             ) from error
-        if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError):
+        refused = PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError
+        if isinstance(error, refused) or (isinstance(error, OSError) and error.errno == errno.EROFS):
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
         raise
+
+
+def _discard(temporary: Path) -> None:
+    """Delete a file that was not finished, and give its space back even while its writer keeps it open."""
+    with suppress(OSError):
+        os.truncate(temporary, 0)
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -49,21 +54,37 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def alone(folder: Path, *, mark: str, what: str) -> Iterator[None]:
+def staged(folder: Path) -> Iterator[Path]:
+    """A folder to fill, beside `folder`: when the block ends well its files move there, over those of the same names.
+
+    When the block fails, what it wrote is deleted and `folder` is as it was.
+    """
+    fresh = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        yield fresh
+        for path in sorted(fresh.iterdir()) if fresh.is_dir() else []:
+            folder.mkdir(exist_ok=True)
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def alone(folder: Path, *, what: str) -> Iterator[None]:
     """Keep a second process out of a folder while the block runs: two writers of one temporary file would spoil it.
 
-    mark: name of the lock file; what: what is going on, for the UserError that the second one gets. The system drops
-    the lock when the process ends, however it ends. Where locks or writing are not possible (Windows, some network
-    disks, a read-only folder) nobody is kept out.
+    what: what is going on, for the UserError that the second one gets. The lock is on the folder itself, and the system
+    drops it when the process ends, however it ends. Where locks are not possible (Windows, some network disks) nobody
+    is kept out.
     """
-    path = folder / mark
     with ExitStack() as held:
         try:
             import fcntl
 
-            handle = held.enter_context(path.open("w"))
+            handle = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held.callback(path.unlink, missing_ok=True)
         except BlockingIOError:
             raise UserError(f"{folder}: another {what} is writing here; wait for it to end, or stop it first") from None
         except (ImportError, OSError):

@@ -8,7 +8,6 @@ summary.json         means, spread, counts and the conventions they were made wi
 weights.safetensors  the selected weights
 checkpoint.pt        the state that training goes on from
 predictions/         one <case>.nii.gz a test case
-.training.lock       while a training writes here, so that no second one does
 
 An evaluation on another list than the test list has files of its own: cases-<split>.csv, summary-<split>.json and
 predictions-<split>/.
@@ -17,6 +16,7 @@ predictions-<split>/.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -144,15 +144,18 @@ class Run:
             raise UserError(f"{path}: cannot be read as safetensors ({error})") from error
 
     def save_weights(self, state: dict[str, torch.Tensor]) -> None:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-        write_atomic(self.path / "weights.safetensors", lambda temporary: save_file(tensors, temporary))
+        # by way of memory: save_file makes files that nobody but their owner may read
+        content = save({key: value.detach().cpu().contiguous().clone() for key, value in state.items()})
+        write_atomic(self.path / "weights.safetensors", lambda temporary: temporary.write_bytes(content))
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         import torch
 
-        write_atomic(self.path / "checkpoint.pt", lambda temporary: torch.save(state, temporary))
+        buffer = io.BytesIO()  # by way of memory: torch's own file writer does not say that the disk is full
+        torch.save(state, buffer)
+        write_atomic(self.path / "checkpoint.pt", lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """What save_checkpoint wrote, or None; only tensors and plain values are read, no code is run."""

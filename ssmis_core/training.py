@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ def train(
             return Run(run_dir)
         training = Training(config, method, dataset, device, report or TerminalReporter(), observers)
         run = Run.create(run_dir, config)
-        with alone(run.path, mark=".training.lock", what="training"):
+        with alone(run.path, what="training or evaluation"):
             training.open(run, shape=shape, data_root=None if data_root is None else str(Path(data_root).resolve()))
             with stop_requests() as stop:
                 training.go(stop, max_seconds)
@@ -142,7 +143,6 @@ class Training:
     def go(self, stop: StopRequest, max_seconds: float | None) -> None:
         """Run the stages from where the state stands; always leaves a usable run folder."""
         self.started, self.before, self.cadence = time.monotonic(), self.state.seconds, Cadence()
-        status = "failed"
         try:
             # the limits are looked at after an iteration: a new run that is stopped at once has weights all the same
             while self.state.stage < len(self.stages):
@@ -152,12 +152,11 @@ class Training:
             finished = self.state.stage == len(self.stages)
             self.save()
             status = "finished" if finished else "interrupted" if stop else "stopped"
-        except NonFiniteLoss as error:
-            self.run.update(error=str(error))
+        except BaseException as error:
+            told = {"error": str(error)} if isinstance(error, NonFiniteLoss | UserError) else {}
+            with suppress(UserError):  # of the two, the error that stopped the training is the one to tell
+                self.run.update(status="failed", **told)  # iterations_done stays that of the weights that are there
             raise
-        finally:
-            if status == "failed":  # iterations_done stays that of the weights that are there
-                self.run.update(status=status)
         self.run.update(status=status, iterations_done=self.state.done, seconds=round(self.state.seconds, 3))
         self.tell(status)
 

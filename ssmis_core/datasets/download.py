@@ -25,7 +25,6 @@ from ssmis_core.files import alone
 __all__ = ["FetchReport", "FileFailed", "fetch"]
 
 MIB = 1 << 20
-MARK = ".fetch.part"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def fetch(
     _need_room(target, files)
     total = sum(file.bytes for file in files)
     with (
-        alone(target, mark=MARK, what="fetch"),
+        alone(target, what="fetch"),
         _session(workers) as session,
         ByteBar(name, total, shown=progress) as bar,
     ):

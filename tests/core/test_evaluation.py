@@ -104,6 +104,22 @@ def test_another_split_leaves_the_test_result_as_it_is(run: Run, require: Callab
     assert len(run.rows("cases-train")) == 20 and len(list((run.path / "predictions-train").iterdir())) == 10
 
 
+def test_an_evaluation_that_is_stopped_leaves_the_one_before_whole(
+    run: Run, require: Callable[[str, str], None]
+) -> None:
+    require("nibabel", "pip install nibabel")
+
+    def stop(number: int, *_: object) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+
+    evaluate_run(run, device="cpu")
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_run(run, device="cpu", largest_component=True, report=stop)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+
+
 def test_no_prediction_of_an_earlier_evaluation_stays_where_none_is_written(
     run: Run, require: Callable[[str, str], None]
 ) -> None:

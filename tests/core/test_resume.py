@@ -29,7 +29,7 @@ Same = Callable[[Run, Run], None]
 
 # What each driver starts with: the configuration from the command line, on the data set of a few cases.
 DRIVER = """
-import json, os, signal, sys
+import json, os, pathlib, signal, sys
 import torch
 torch.set_num_threads(1)
 from ssmis_core import checkpoints, runs, train
@@ -96,19 +96,17 @@ def test_no_time_at_all_is_one_iteration_and_leaves_a_run_that_can_be_used_and_f
 KILL = """
 def train_and_die(run_dir, iteration, during_write):
     checkpoints.Cadence.due = lambda self: True
-    save, saved = torch.save, [0]
+    write, saved = pathlib.Path.write_bytes, [0]
     def die(*_):
         saved[0] += 1
         if saved[0] == iteration and not during_write:
             os.kill(os.getpid(), signal.SIGKILL)
-    def write_half(state, path):
-        if saved[0] == iteration and during_write:
-            save(state, path)
-            with open(path, "r+b") as file:
-                file.truncate(path.stat().st_size // 2)
+    def write_half(path, content):
+        half = saved[0] == iteration and during_write and "checkpoint" in path.name
+        write(path, content[: len(content) // 2] if half else content)
+        if half:
             os.kill(os.getpid(), signal.SIGKILL)
-        save(state, path)
-    torch.save = write_half
+    pathlib.Path.write_bytes = write_half
     train(config, run_dir=run_dir, device="cpu", report=silent, observers=[Observer(die, every=1)])
 
 # One child a death, so that torch is imported once (its optimisers bring in torch._dynamo, which takes seconds).
@@ -264,12 +262,14 @@ def test_a_second_training_in_the_same_folder_is_refused_while_the_first_runs(
     config, refused = tiny("supervised"), []
 
     def again(*_: object) -> None:
-        with pytest.raises(UserError, match=r"run: another training is writing here; wait for it to end") as caught:
+        with pytest.raises(
+            UserError, match=r"run: another training or evaluation is writing here; wait for it to end"
+        ) as caught:
             quietly(config, tmp_path / "run")
         refused.append(caught)
 
     run = quietly(config, tmp_path / "run", observers=[Observer(again, every=4)])
-    assert len(refused) == 1 and not (run.path / ".training.lock").exists()
+    assert len(refused) == 1
     same_training(run, quietly(config, tmp_path / "whole"))
 
 
@@ -311,5 +311,20 @@ def test_a_full_disk_is_one_line_and_leaves_the_files_as_they_were(
             quietly(config, run.path)
     assert "\n" not in str(caught.value)
     assert (run.path / what).read_bytes() == before[what]
+    assert not list(run.path.glob(".*.part"))
+    same_training(quietly(config, run.path), quietly(config, tmp_path / "whole"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, a device without room, is there on Linux only")
+@pytest.mark.parametrize("what", ["checkpoint.pt", "weights.safetensors"])
+def test_the_disk_that_fills_up_in_the_middle_of_a_file_is_named_and_the_same_command_goes_on(
+    what: str, tiny: Tiny, quietly: Quietly, same_training: Same, clockwork: Any, tmp_path: Path
+) -> None:
+    config = tiny(iterations=4, log_every=2)
+    run = quietly(config, tmp_path / "run", max_seconds=2, observers=[clockwork.observer()])
+    (run.path / f".{what}.part").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=rf"{what}: cannot be written, no space left on the disk"):
+        quietly(config, run.path)
+    assert run.status == "failed" and what in run.info["error"]
     assert not list(run.path.glob(".*.part"))
     same_training(quietly(config, run.path), quietly(config, tmp_path / "whole"))

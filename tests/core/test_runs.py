@@ -34,6 +34,11 @@ def test_a_damaged_checkpoint_is_one_line_that_names_it(
         quietly(tiny(), run.path)
 
 
+def test_whoever_may_read_the_run_may_read_its_weights(tiny: Tiny, quietly: Quietly, tmp_path: Path) -> None:
+    run = quietly(tiny("supervised", iterations=1), tmp_path / "run")
+    assert len({path.stat().st_mode for path in run.path.iterdir()}) == 1
+
+
 def test_damaged_weights_are_one_line_that_names_them(tiny: Tiny, quietly: Quietly, tmp_path: Path) -> None:
     run = quietly(tiny("supervised", iterations=1), tmp_path / "run")
     (run.path / "weights.safetensors").write_bytes(b"x" * 100)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ssmis_core.datasets import download, transfer
+from ssmis_core.datasets import transfer
 from ssmis_core.errors import UserError
 from ssmis_core.files import alone
 from tests.core.datasets.download_helpers import SIZE, Site, assert_whole, fetch, publish
@@ -61,7 +61,7 @@ def test_a_killed_or_interrupted_fetch_continues_where_it_was(
 def test_a_second_fetch_into_the_same_folder_is_refused_while_the_first_runs(site: Site, data: Path) -> None:
     pytest.importorskip("fcntl")
     publish(site, data)
-    first = alone(data / "la", mark=download.MARK, what="fetch")
+    first = alone(data / "la", what="fetch")
     with first, pytest.raises(UserError, match="another fetch is writing here"):
         fetch()
     fetch()
