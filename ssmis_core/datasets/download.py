@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -80,7 +80,10 @@ def fetch(
         ByteBar(name, total, shown=progress) as bar,
     ):
         job = _Job(target, base, session, bar)
-        how = _run(job, files, workers)
+        try:
+            how = _run(job, files, workers)
+        finally:
+            _drop_empty_folders(target, files)
     return FetchReport(
         name,
         target,
@@ -181,6 +184,14 @@ def _folder(target: Path) -> Path:
     except OSError as error:
         raise UserError(f"{target}: the folder cannot be made ({error.strerror})") from error
     return target
+
+
+def _drop_empty_folders(target: Path, files: Sequence[RemoteFile]) -> None:
+    """Folders made for files that did not come would look like a data set that is here."""
+    folders = {target / folder for file in files for folder in PurePosixPath(file.path).parents[:-1]}
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):  # not empty, or not there
+            folder.rmdir()
 
 
 def _part(final: Path) -> Path:

@@ -56,6 +56,15 @@ def test_a_file_that_is_not_on_the_server_is_named_and_the_others_still_come(sit
         fetch()
     assert site.count(paths[2]) == 1, "a 404 is not tried again"
     assert left(data) == [paths[0], paths[1], paths[3], "manifest.json"]
+    assert not (data / "la" / paths[2]).parent.exists()
+
+
+def test_a_fetch_that_brings_nothing_leaves_no_folder_that_looks_like_the_data_set(site: Site, data: Path) -> None:
+    publish(site, data, count=2)
+    site.files.clear()
+    with pytest.raises(UserError, match="404 Not Found"):
+        fetch()
+    assert [path.name for path in (data / "la").iterdir() if path.is_dir()] == []
 
 
 def test_an_empty_file_is_made_without_a_request(site: Site, data: Path) -> None:
