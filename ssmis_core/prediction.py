@@ -122,7 +122,8 @@ def _target(source: Path, output: str | os.PathLike[str] | None, *, overwrite: b
     if target.resolve() == source.resolve():
         raise UserError(f"output {target}: is the image itself, expected another file")
     if target.exists() and not overwrite:
-        raise UserError(f"output {target}: is there already; name another file, or allow it to be overwritten")
+        way = "replace it with --overwrite (in Python: overwrite=True)"
+        raise UserError(f"output {target}: is there already; name another file, or {way}")
     return target
 
 

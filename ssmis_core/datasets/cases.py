@@ -79,9 +79,9 @@ class Dataset(ABC):
 
     def split(self, labeled: int) -> tuple[list[str], list[str]]:
         """(labeled ids, unlabeled ids): the first `labeled` training cases, and the rest."""
-        if not 1 <= labeled <= len(self.train):
+        if not isinstance(labeled, int | np.integer) or not 1 <= labeled <= len(self.train):
             n = len(self.train)
-            raise UserError(f"labeled={labeled}: {self.name} has {n} training cases; choose 1 to {n}")
+            raise UserError(f"labeled={labeled!r}: {self.name} has {n} training cases; choose 1 to {n}")
         return list(self.train[:labeled]), list(self.train[labeled:])
 
     @staticmethod

@@ -86,7 +86,9 @@ def test_predict_refuses_what_it_cannot_label(solid: Path, capsys: pytest.Captur
         assert told in refused(["predict", str(solid), name], capsys), name
     good = ["predict", str(solid), "good.nii.gz", "--output"]
     assert "is the image itself" in refused([*good, "good.nii.gz"], capsys)
-    assert "is there already" in refused([*good, "flat.nii.gz"], capsys)
+    assert "is there already; name another file, or replace it with --overwrite" in refused(
+        [*good, "flat.nii.gz"], capsys
+    )
     assert "ends in .nii.gz" in refused([*good, "out.png"], capsys)
     assert "cannot be written" in refused([*good, "words.h5/out.nii.gz"], capsys)
     assert cli.run([*good, "flat.nii.gz", "--overwrite"]) == 0

@@ -240,3 +240,9 @@ def test_every_knob_is_a_range_from_low_to_high():
         for name, value in vars(knobs).items():
             ranges = value if isinstance(value, tuple) and isinstance(value[0], tuple) else [value]
             assert all(not isinstance(r, tuple) or (len(r) == 2 and r[0] <= r[1]) for r in ranges), name
+
+
+@pytest.mark.parametrize("labeled", [0, 81, -1, 4.5, None, "4"])
+def test_a_count_of_labels_that_cannot_be_is_a_user_error(labeled: object) -> None:
+    with pytest.raises(UserError, match="phantom has 80 training cases; choose 1 to 80"):
+        phantom(3, 2).split(labeled)  # type: ignore[arg-type]
