@@ -185,8 +185,8 @@ class Batches:
         self.labeled, self.unlabeled = list(labeled), list(unlabeled)
         if sampling.unlabeled and not self.unlabeled:
             raise UserError(
-                f"no unlabeled case is left: all {len(self.labeled)} training cases are labeled, "
-                "and this method needs some without"
+                f"no unlabeled case is left beside {len(self.labeled)} labeled ones, and this method needs some; "
+                "ask for fewer labeled cases"
             )
         for index in self.labeled:
             if not bank.has_label(index):

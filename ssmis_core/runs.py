@@ -115,11 +115,12 @@ class Run:
         return read_json(path, keys=("cases", "missed", "conventions"), expected=expected)
 
     def dataset(self, data_root: str | os.PathLike[str] | None = None) -> Dataset:
-        """The run's data set, found at data_root or where the data set looks by default."""
+        """The run's data set, at data_root, else where it was trained on, else where the data set looks by default."""
         from ssmis_core.datasets import open_dataset
 
-        config = self.config
-        return open_dataset(config.dataset, data_root or self.info.get("data_root"), **config.dataset_options)
+        config, then = self.config, self.info.get("data_root")
+        before = then if then and Path(then).is_dir() else None  # a run may have come from another machine
+        return open_dataset(config.dataset, data_root or before, **config.dataset_options)
 
     def method(self, device: str | torch.device = "cpu") -> Method:
         """The run's method with its selected weights, in eval mode; of a run cut short, with its latest ones."""

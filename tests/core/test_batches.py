@@ -255,7 +255,7 @@ def test_the_bank_works_on_the_coarser_grid() -> None:
 
 
 def test_a_method_that_needs_unlabeled_cases_says_so_when_none_is_left() -> None:
-    with pytest.raises(UserError, match="no unlabeled case is left: all 6 training cases are labeled"):
+    with pytest.raises(UserError, match="no unlabeled case is left beside 6 labeled ones"):
         make_batches(2, Sampling(), labeled=6)
 
 

@@ -98,6 +98,18 @@ def test_a_run_that_never_trained_has_no_weights(tiny: Tiny, tmp_path: Path) -> 
         evaluate_run(Run.create(tmp_path / "run", tiny()), device="cpu")
 
 
+def test_a_run_from_another_machine_looks_for_its_data_where_they_lie_here(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, roots = Run.create(tmp_path / "run", tiny()), []
+    monkeypatch.setattr("ssmis_core.datasets.open_dataset", lambda name, root, **options: roots.append(root))
+    for recorded in (tmp_path / "not here", tmp_path):
+        run.update(data_root=str(recorded))
+        run.dataset()
+    run.dataset("given")
+    assert roots == [None, str(tmp_path), "given"]
+
+
 def test_a_folder_that_is_not_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not a run folder \(it has no run\.json\)"):
         Run(tmp_path)
