@@ -116,4 +116,5 @@ def test_compiled_networks_train_as_plain_ones(
         quietly(small("mean_teacher", compile=c, **settings), tmp_path / str(c)).rows("history") for c in (True, False)
     ]
     losses = [[row["loss"] for row in some] for some in rows]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-5)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)  # sums in another order grow from step to step
