@@ -41,9 +41,11 @@ def test_every_network_answers_a_voxel_at_a_time_and_every_weight_gets_a_gradien
 
 @pytest.mark.parametrize(("name", "dims"), PAIRS)
 def test_dropout_is_drawn_in_training_alone_and_can_be_off(name: str, dims: int) -> None:
+    torch.manual_seed(0)
     x = torch.randn(1, 1, *SIZE[dims])
     network = make(name, dims)
-    assert not torch.equal(network(x).logits, network(x).logits)
+    answers = [network(x).logits for _ in range(8)]  # so few feature maps may be dropped alike twice
+    assert any(not torch.equal(answers[0], other) for other in answers[1:])
     off = make(name, dims, dropout=0.0)
     assert torch.equal(off(x).logits, off(x).logits)
     network.eval()
