@@ -1,4 +1,4 @@
-"""Figures of SS-Net's smoothness: the idea, the noise that moves the answer most, and how far it moves.
+"""Figures of SS-Net's smoothness: the noise that moves the answer most, and how far it moves.
 
 They draw the views that the method itself gave out (see `widgets.replay.look`); `looks` asks it again with another
 value of one option. What they add for display is the difference of two answers.
@@ -17,57 +17,8 @@ from plotly.subplots import make_subplots
 from ssmis_core.methods.base import Method
 from ssmis_core.views import Views
 from widgets import style
-from widgets.diagrams import arrow
 from widgets.pixels import best_slice, cut, grey, line_of
 from widgets.replay import Example, array, foreground, look
-
-BOXES = (
-    (0.0, 1.0, "scan x", style.GREY, 0.5),
-    (0.0, -0.2, "x + ε d", style.VERMILLION, 0.5),
-    (1.5, 1.0, "<b>network</b>", style.BLUE, 0.5),
-    (1.5, -0.2, "<b>same network</b>", style.BLUE, 0.5),
-    (3.2, 1.0, "answer p", style.SKY, 0.5),
-    (3.2, -0.2, "answer to the noise", style.SKY, 0.55),
-    (3.2, 2.2, "voxel features", style.PURPLE, 0.5),
-    (5.0, 2.2, "prototypes<br>of each class", style.PURPLE, 0.55),
-    (5.0, 1.0, "label y: Dice", style.GREEN, 0.55),
-)
-NOTES = (
-    (3.3, 0.4, "smoothness L_lds:<br>the same answer", style.VERMILLION, "left"),
-    (4.05, 2.52, "separation L_cs", style.PURPLE, "center"),
-    (5.1, 1.6, "who enters: labeled<br>and predicted right", style.BLACK, "left"),
-    (0.1, 0.4, "the noise that<br>moves p most", style.BLACK, "left"),
-)
-
-
-def smoothness_and_separation() -> go.Figure:
-    """SS-Net in one picture: one network, a perturbed copy of the scan, and a memory of prototypes."""
-    figure = go.Figure()
-    for x, y, text, colour, wide in BOXES:
-        shape = {"type": "rect", "x0": x - wide, "x1": x + wide, "y0": y - 0.27, "y1": y + 0.27}
-        figure.add_shape(**shape, line={"color": colour, "width": 2.5}, fillcolor="white", layer="above")
-        figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"size": 13})
-    plain = [((x, y), (x + step, y)) for y in (1.0, -0.2) for x, step in ((0.5, 0.5), (2.0, 0.65))]
-    plain += [((0.0, 0.73), (0.0, 0.07)), ((1.8, 1.27), (2.7, 2.1)), ((5.0, 1.27), (5.0, 1.93))]
-    for start, end in plain:
-        arrow(figure, start, end, style.BLACK)
-    arrow(figure, (4.45, 1.0), (3.7, 1.0), style.GREEN)
-    for start, end, colour in (
-        ((3.2, 0.73), (3.2, 0.07), style.VERMILLION),
-        ((3.7, 2.2), (4.45, 2.2), style.PURPLE),
-    ):
-        arrow(figure, start, end, colour)
-        arrow(figure, end, start, colour)
-    for x, y, text, colour, side in NOTES:
-        figure.add_annotation(x=x, y=y, text=text, showarrow=False, xanchor=side, font={"size": 12, "color": colour})
-    figure.update_xaxes(visible=False, range=[-0.65, 6.6])
-    figure.update_yaxes(visible=False, range=[-0.6, 2.8])
-    figure.update_layout(margin={"l": 10, "r": 10, "t": 50, "b": 10})
-    alt = (
-        "One network answers a scan and a perturbed copy of it; the two answers have to agree. Its voxel features are "
-        "drawn to prototypes of their class, which come from labeled voxels that it predicts right."
-    )
-    return style.finish(figure, title="SS-Net: hold still, and keep together", alt=alt, height=420, width=900)
 
 
 def looks(method: Method, example: Example, name: str, values: Sequence[Any]) -> dict[Any, Views]:

@@ -11,7 +11,8 @@ from ssmis_core.datasets import open_dataset
 from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method
 from widgets import style
-from widgets.adversarial import looks, noise_curve, noise_slider, smoothness_and_separation
+from widgets.adversarial import looks, noise_curve, noise_slider
+from widgets.diagrams import smoothness_and_separation
 from widgets.prototypes import distance_histogram, prototype_distances, who_enters
 from widgets.replay import Example, example_batch, look
 
