@@ -84,13 +84,16 @@ def test_training_and_scoring_need_no_other_package_and_predictions_can_follow_e
     assert len(list((run.path / "predictions").glob("*.nii.gz"))) == 20
 
 
-def test_a_run_whose_data_moved_is_evaluated_where_the_data_is_now(la_root: Path, tmp_path: Path) -> None:
+def test_a_run_whose_data_moved_is_evaluated_where_the_data_is_now(
+    la_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ssmis_core import UserError, configure, train
     from ssmis_core.progress import silent
 
     small: dict[str, Any] = {"factor": 1, "patch": 16, "stride": 16, "norm": "batch", "filters": 2, "iterations": 1}
     config = configure("supervised", dataset="la", data_root=la_root, labeled=2, **small)
     run = train(config, run_dir=tmp_path / "run", data_root=la_root, device="cpu", report=silent)
+    monkeypatch.delenv("SSMIS_DATA", raising=False)  # or the data would be found there
     moved = la_root.rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="la: no folder"):
         evaluate_run(run, device="cpu", save_predictions=False)
