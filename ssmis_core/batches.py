@@ -256,11 +256,7 @@ def crop_corners(name: str, shape: Sequence[int], size: Sequence[int], sampling:
     needed (the field's rule), so corners there can be negative. The second crop starts at or before the first on every
     axis and shares at least `min_overlap` voxels an axis with it (TraCoCo).
     """
-    pad = [0] * len(shape)
-    if any(s <= p for s, p in zip(shape, size, strict=True)):
-        pad = [max((p - s) // 2 + 3, 0) for s, p in zip(shape, size, strict=True)]
-    low = np.array([-a for a in pad])
-    room = np.array([s + 2 * a - p for s, a, p in zip(shape, pad, size, strict=True)])
+    low, room = crop_range(shape, size)
     first = low + np.array(
         [int(draws.integers(f"{name}/corner_{axis}", 0, room[axis] + 1)) for axis in range(len(shape))]
     )
@@ -272,6 +268,14 @@ def crop_corners(name: str, shape: Sequence[int], size: Sequence[int], sampling:
         ]
         corners.append(first - np.array(back))
     return np.stack(corners)
+
+
+def crop_range(shape: Sequence[int], size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Along each axis (the lowest corner of a crop, how many places there are above it), with the field's padding."""
+    pad = [0] * len(shape)
+    if any(s <= p for s, p in zip(shape, size, strict=True)):
+        pad = [max((p - s) // 2 + 3, 0) for s, p in zip(shape, size, strict=True)]
+    return np.array([-a for a in pad]), np.array([s + 2 * a - p for s, a, p in zip(shape, pad, size, strict=True)])
 
 
 def _inside(volume: Tensor, corner: Sequence[int], size: Sequence[int]) -> tuple[Tensor, list[int]]:

@@ -17,11 +17,13 @@ from widgets.pixels import cut, grey, line_of
 
 DIVERGING = "PuOr"
 
-# kind: (colours, lowest, highest, what the colour bar says); None: from the data, or no bar
-KINDS: dict[str, tuple[Any, float | None, float | None, str | None]] = {
+# kind: (colours, lowest, highest, what the colour bar says); None: highest from the data, lowest its negative; no bar
+KINDS: dict[str, tuple[str, float | None, float | None, str | None]] = {
     "image": ("Gray", 0, 255, None),
     "probability": ("Cividis", 0.0, 1.0, "probability"),
     "distance": (DIVERGING, -1.0, 1.0, "signed distance"),
+    "noise": (DIVERGING, None, None, "noise"),
+    "change": ("RdBu", -1.0, 1.0, "change"),
     "uncertainty": ("Cividis", 0.0, None, "entropy (nats)"),
     "difference": ("Cividis", 0.0, None, "difference"),
     "score": ("Cividis", 0.0, 1.0, "score"),
@@ -166,7 +168,8 @@ def _traces(part: Panel, index: int, spacing: Sequence[float] | None, bar: dict[
     colours, low, high, name = KINDS[part.kind]
     values = grey(part.values) if part.kind == "image" else part.values
     if high is None:
-        high = part.top if part.top is not None else max(float(np.nanmax(values)), 1e-6)
+        high = part.top if part.top is not None else max(float(np.nanmax(np.abs(values))), 1e-6)
+    low = -high if low is None else low
     place = f"x %{{x:.1f}}, y %{{y:.1f}} {unit}"
     grid = {"x0": 0, "dx": dx, "y0": 0, "dy": dy}
     flat = cut(values, index).T

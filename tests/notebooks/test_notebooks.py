@@ -31,6 +31,7 @@ FIGURES = {
         "live",
         "loss-terms",
         "adversarial-noise",
+        "explore-noise",
         "noise-curve",
         "who-enters",
         "prototype-distance",

@@ -1,0 +1,172 @@
+"""Explorers in JupyterLab: each control by mouse and keyboard, pictures and numbers follow, nothing leaves the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import torch
+
+from widgets.adversarial_explorer import explore_adversarial
+from widgets.explorer import told
+from widgets.scene import Scene
+
+pytestmark = pytest.mark.browser
+
+SMALL: dict[str, Any] = {"patch": (32, 32, 32), "stride": (32, 32, 32), "factor": 1, "filters": 4, "iterations": 20}
+SETTINGS = {"labeled": 4, "dataset_options": {"size": 32}, **SMALL}
+CELLS = (
+    "from widgets.scene import Scene\nfrom widgets.adversarial_explorer import explore_adversarial",
+    f"scene = Scene.untrained('ssnet', **{SETTINGS!r})",
+    "shown = explore_adversarial(scene, 'phantom-090')\nshown",
+    "print(shown.viewers[0].cursor, shown.viewers[1].cursor, shown.viewers[0].window)",
+)
+SECONDS = 60
+CANVASES = "canvases => canvases.map(canvas => canvas.toDataURL())"
+
+
+@pytest.fixture(scope="module")
+def opened(
+    open_notebook: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, artifacts: Path
+) -> Iterator[Any]:
+    """A notebook with the explorer in it, every cell run."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = tmp_path_factory.mktemp("made") / "explorer.ipynb"
+    nbformat.write(notebook, path)
+    opened = open_notebook(path, "explorer")
+    opened.menu("Run", "Run All Cells")
+    opened.wait_for(lambda: opened.ran(opened.code()), 2 * SECONDS, "all cells to run")
+    opened.wait_for(lambda: len(pictures(opened)) == 6 and len(set(pictures(opened))) > 3, SECONDS, "six planes")
+    yield opened
+    opened.page.screenshot(path=artifacts / "explorer-adversarial.png")
+
+
+def explorer(opened: Any) -> Any:
+    return opened.page.locator(".ssmis-explorer")
+
+
+def pictures(opened: Any) -> list[str]:
+    """What the planes show: those of the first viewer, then those of the second."""
+    return explorer(opened).locator("canvas.ssmis-canvas").evaluate_all(CANVASES)
+
+
+def settled(opened: Any) -> list[str]:
+    """The pictures once they have stopped changing: layers come one after the other."""
+    seen: list[list[str]] = [pictures(opened)]
+
+    def still() -> bool:
+        opened.page.wait_for_timeout(500)
+        seen.append(pictures(opened))
+        return seen[-1] == seen[-2]
+
+    opened.wait_for(still, SECONDS, "the pictures to settle")
+    return seen[-1]
+
+
+def numbers(opened: Any) -> dict[str, str]:
+    cells = explorer(opened).locator("td[data-name]")
+    return {cell.get_attribute("data-name"): cell.inner_text() for cell in cells.all()}
+
+
+def ask(opened: Any) -> str:
+    """What the kernel knows of crosshairs and window."""
+    number = opened.code()[-1]
+    opened.select(number)
+    before = opened.prompt(number)
+    opened.page.keyboard.press("Control+Enter")
+    opened.wait_for(lambda: opened.prompt(number) not in (before, "[*]"), SECONDS, "the answer of the kernel")
+    return str(opened.cell(number).locator(".jp-OutputArea-output").inner_text()).strip()
+
+
+def readouts(opened: Any) -> list[str]:
+    return [re.sub(r";.*", "", text) for text in explorer(opened).locator(".ssmis-readout").all_inner_texts()]
+
+
+def test_numbers_are_those_of_the_core_and_each_slider_moves_them_by_keyboard(opened: Any) -> None:
+    torch.set_num_threads(1)  # as in the kernel: the order of sums decides about single voxels
+    direct = explore_adversarial(Scene.untrained("ssnet", **SETTINGS), "phantom-090")
+    assert numbers(opened) == {name: told(value) for name, value in direct.numbers.items()}
+    for position, name in enumerate(("epsilon", "xi", "power_iterations", "seed")):
+        before, shown = numbers(opened), settled(opened)
+        handle = explorer(opened).locator(".widget-slider .noUi-handle").nth(position)
+        handle.focus()
+        opened.page.keyboard.press("ArrowRight")
+        slider: Any = direct.controls[name]
+        slider.value = slider.value + slider.step if name != "xi" else 10 ** (1 + slider.step)
+        wanted = {key: told(value) for key, value in direct.numbers.items()}
+        assert wanted != before
+        opened.wait_for(lambda wanted=wanted: numbers(opened) == wanted, SECONDS, f"the numbers after {name} moved")
+        opened.wait_for(lambda shown=shown: pictures(opened) != shown, SECONDS, f"the pictures after {name} moved")
+    direct.close()
+
+
+def test_another_case_is_shown(opened: Any) -> None:
+    shown = pictures(opened)
+    explorer(opened).locator("select").select_option("phantom-085")
+    opened.wait_for(lambda: all(a != b for a, b in zip(pictures(opened), shown, strict=True)), SECONDS, "another case")
+
+
+def test_the_wheel_scrolls_both_viewers_and_the_kernel_hears_of_it(opened: Any) -> None:
+    shown, (first, second) = settled(opened), readouts(opened)
+    assert first == second
+    canvas = explorer(opened).locator("canvas[data-plane=axial]").first
+    canvas.hover()
+    opened.page.mouse.wheel(0, -100)
+    opened.wait_for(lambda: readouts(opened) != [first, second], 5, "another slice")
+    after = pictures(opened)
+    assert after[0] != shown[0] and after[3] != shown[3] and after[1] == shown[1]
+    assert len(set(readouts(opened))) == 1
+    place = re.search(r"voxel \((.*?)\)", readouts(opened)[0])
+    assert place
+    opened.page.wait_for_timeout(300)
+    assert ask(opened).startswith(f"[{place[1]}] [{place[1]}]")
+
+
+def test_a_click_sets_the_crosshair_and_keys_move_it(opened: Any) -> None:
+    canvas = explorer(opened).locator("canvas[data-plane=axial]").first
+    box = canvas.bounding_box()
+    canvas.click(position={"x": box["width"] * 0.27, "y": box["height"] * 0.27})
+    opened.wait_for(lambda: "voxel (8, 23," in readouts(opened)[0], 5, "the crosshair where the click was")
+    for key, wanted in (("ArrowRight", "voxel (9, 23,"), ("ArrowDown", "voxel (9, 22,")):
+        opened.page.keyboard.press(key)
+        opened.wait_for(lambda wanted=wanted: wanted in readouts(opened)[0], 5, f"the crosshair after {key}")
+    before = readouts(opened)[0]
+    opened.page.keyboard.press("PageUp")
+    opened.wait_for(lambda: readouts(opened)[0] != before, 5, "another slice after PageUp")
+
+
+def test_overlays_and_window_change_the_picture_without_the_kernel(opened: Any) -> None:
+    viewer = explorer(opened).locator(".ssmis-viewer").first
+    canvas = viewer.locator("canvas[data-plane=axial]")
+    picture = lambda: canvas.evaluate("canvas => canvas.toDataURL()")  # noqa: E731
+    for what, change in {
+        "hidden overlays": lambda: (canvas.focus(), opened.page.keyboard.press("o")),
+        "overlays again": lambda: (canvas.focus(), opened.page.keyboard.press("o")),
+        "the noise taken away": lambda: viewer.locator("[data-layer=noise] .ssmis-visible").click(),
+        "the noise again": lambda: viewer.locator("[data-layer=noise] .ssmis-visible").click(),
+        "its opacity": lambda: viewer.locator("[data-layer=noise] .ssmis-opacity").fill("0.1"),
+        "the level": lambda: viewer.locator(".ssmis-level").fill("0"),
+        "the width": lambda: viewer.locator(".ssmis-width").fill("1"),
+    }.items():
+        before = picture()
+        change()
+        opened.wait_for(lambda before=before: picture() != before, 5, f"another picture: {what}")
+    opened.page.wait_for_timeout(300)
+    low, high = (float(v) for v in ask(opened).rsplit("[", 1)[1].rstrip("]").split(","))
+    assert high - low == pytest.approx(1.0, abs=0.1) and (low + high) / 2 == pytest.approx(0.0, abs=0.1)
+
+
+def test_planes_have_names_for_readers_who_do_not_see_them(opened: Any) -> None:
+    for canvas in explorer(opened).locator("canvas.ssmis-canvas").all():
+        assert re.match(r".*noise.*: (axial|coronal|sagittal), [xyz] = \d+ of \d+", canvas.get_attribute("aria-label"))
+    for slider in explorer(opened).locator("input[type=range]").all():
+        assert slider.get_attribute("aria-label")
+
+
+def test_nothing_is_asked_of_another_machine_and_the_console_is_quiet(opened: Any) -> None:
+    assert opened.traffic.outside() == [] and opened.traffic.ours() == []

@@ -1,0 +1,141 @@
+"""The three-plane viewer: what is sent to the browser, what it costs, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssmis_core.errors import UserError
+from widgets import style
+from widgets.viewer import Viewer, as_bytes, link
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], list[Any]]]:
+    """Every message that viewers send, with its buffers."""
+    messages: list[tuple[dict[str, Any], list[Any]]] = []
+    monkeypatch.setattr(Viewer, "send", lambda self, content, buffers=None: messages.append((content, buffers or [])))
+    return messages
+
+
+def test_an_array_goes_once_as_bytes_in_row_major_order(ball: np.ndarray, sent: list[Any]) -> None:
+    image = np.random.default_rng(0).normal(size=ball.shape)
+    viewer = Viewer(image, spacing=(1.0, 1.0, 2.5), title="case")
+    ((told, (values, colours)),) = sent
+    low, high = np.percentile(image, (0.5, 99.5))
+    assert told["kind"] == "image" and (told["low"], told["high"]) == pytest.approx((low, high))
+    share = np.clip((image.ravel() - low) / (high - low), 0, 1)  # the last axis fastest
+    assert np.abs(np.frombuffer(values, np.uint8) / 255 - share).max() <= 0.51 / 255 and len(colours.tobytes()) == 1024
+    assert viewer.shape == [24, 20, 16] and viewer.spacing == [1.0, 1.0, 2.5] and viewer.window == [low, high]
+    viewer.cursor = [1, 2, 3]
+    viewer.looks = {"image": {"opacity": 0.5, "visible": True}}
+    assert len(sent) == 1  # moving and looking send no array
+
+
+def test_a_page_that_opens_late_gets_every_layer(ball: np.ndarray, sent: list[Any]) -> None:
+    viewer = Viewer(ball.astype(float))
+    viewer.show_labels("reference", ball)
+    viewer.show_map("noise", ball - 0.5, "noise")
+    sent.clear()
+    viewer._handle_custom_msg({"type": "ready"}, [])
+    assert [told["name"] for told, _ in sent] == ["image", "reference", "noise"]
+
+
+def test_labels_have_a_colour_a_class_and_background_is_clear(ball: np.ndarray, sent: list[Any]) -> None:
+    label = ball.copy()
+    label[:5] = 2
+    viewer = Viewer(ball.astype(float))
+    viewer.show_labels("reference", label, ("background", "atrium", "ventricle"))
+    told, (values, colours) = sent[-1]
+    table = np.frombuffer(colours, np.uint8).reshape(256, 4)
+    assert bytes(values) == label.tobytes()
+    assert told["legend"] == [
+        ["reference, atrium", style.CLASS_COLOURS[0]],
+        ["reference, ventricle", style.CLASS_COLOURS[1]],
+    ]
+    assert table[0, 3] == 0 and (table[1:3, 3] == 255).all() and not table[3:].any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "top", "ends", "clear"),
+    [("probability", None, (0.0, 1.0), 0), ("uncertainty", 0.7, (0.0, 0.7), 0), ("noise", None, (-3.0, 3.0), 127)],
+)
+def test_a_map_has_the_ends_of_its_kind_and_is_clear_where_it_says_nothing(
+    kind: str, top: float | None, ends: tuple[float, float], clear: int, sent: list[Any]
+) -> None:
+    values = np.linspace(-3.0, 2.0, 24).reshape(2, 3, 4)
+    viewer = Viewer(values)
+    viewer.show_map("map", values, kind, top=top)
+    told, (_, colours) = sent[-1]
+    assert (told["low"], told["high"]) == pytest.approx(ends)
+    opacity = np.frombuffer(colours, np.uint8).reshape(256, 4)[:, 3]
+    assert opacity[clear] <= 1 and opacity[255] == 255
+
+
+def test_bytes_are_whole_at_the_ends_and_nan_is_the_lowest() -> None:
+    assert as_bytes(np.array([-9.0, 0.0, 0.5, 1.0, 9.0, np.nan]), 0.0, 1.0).tolist() == [0, 0, 128, 255, 255, 0]
+
+
+@pytest.mark.parametrize("shape", [(7,), (0, 3), (2, 2, 2, 2)])
+def test_an_image_that_is_neither_2d_nor_3d_is_one_line(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"viewer: image has shape .*, expected \[X, Y\] or \[X, Y, Z\]"):
+        Viewer(np.zeros(shape))
+
+
+def test_a_layer_of_another_shape_is_one_line_and_changes_nothing(ball: np.ndarray, sent: list[Any]) -> None:
+    viewer = Viewer(ball.astype(float))
+    with pytest.raises(UserError, match=r"'other' has shape \(3, 3, 3\), expected that of the image, \(24, 20, 16\)"):
+        viewer.show_labels("other", np.zeros((3, 3, 3)))
+    assert list(viewer.layers) == ["image"] == list(viewer.looks) and len(sent) == 1
+
+
+def test_the_crosshair_goes_to_the_fullest_slice_and_stays_for_an_empty_mask(ball: np.ndarray) -> None:
+    viewer = Viewer(ball.astype(float))
+    viewer.look_at(np.zeros_like(ball))
+    assert viewer.cursor == [12, 10, 8]
+    mask = np.zeros_like(ball)
+    mask[2:5, 3:6, 11] = mask[3, 4, 2] = 1
+    viewer.look_at(mask)
+    assert viewer.cursor == [3, 4, 11]
+
+
+def test_a_slice_is_a_volume_of_one_plane() -> None:
+    viewer = Viewer(np.eye(5), spacing=(2.0, 2.0))
+    assert viewer.shape == [5, 5, 1] and viewer.spacing == [2.0, 2.0, 1.0]
+    viewer.look_at(np.eye(5) > 0)
+    assert viewer.cursor == [2, 2, 0]
+
+
+def test_a_layer_that_is_removed_takes_its_look_along(ball: np.ndarray, sent: list[Any]) -> None:
+    viewer = Viewer(ball.astype(float))
+    viewer.show_labels("reference", ball)
+    viewer.remove("reference")
+    viewer.remove("reference")
+    assert list(viewer.layers) == ["image"] == list(viewer.looks)
+    assert [told["type"] for told, _ in sent] == ["layer", "layer", "remove"]
+
+
+def test_viewers_of_other_shapes_are_not_linked(ball: np.ndarray) -> None:
+    first, second = Viewer(ball.astype(float)), Viewer(ball.astype(float))
+    first.cursor = [1, 2, 3]
+    link(first, second)
+    assert second.cursor == [1, 2, 3]
+    with pytest.raises(UserError, match="expected equal ones"):
+        link(first, Viewer(np.eye(4)))
+
+
+def test_a_window_that_was_moved_stays_when_the_image_changes(ball: np.ndarray) -> None:
+    viewer = Viewer(ball.astype(float))
+    viewer.show_image(3.0 * ball)
+    assert viewer.window == [0.0, 3.0]
+    viewer.window = [1.0, 2.0]
+    viewer.show_image(5.0 * ball)
+    assert viewer.window == [1.0, 2.0] and list(viewer.layers) == ["image"]
+
+
+def test_closing_frees_the_arrays(ball: np.ndarray) -> None:
+    viewer = Viewer(ball.astype(float))
+    viewer.close()
+    assert not viewer.layers and viewer.comm is None

@@ -1,0 +1,140 @@
+"""The frame that all explorers share: controls, linked pictures and numbers, or a still of them without a reader."""
+
+from __future__ import annotations
+
+import html
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import plotly.graph_objects as go
+
+from ssmis_core.errors import UserError
+from widgets.slices import Outline, Panel, panels
+from widgets.viewer import Layer, Viewer, link
+
+LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")  # set where somebody sits in front of the kernel
+
+
+def live() -> bool:
+    """Whether a reader can move controls here; not in a notebook that runs headless."""
+    return any(name in os.environ for name in LIVE)
+
+
+class Explorer(ipywidgets.VBox):
+    """Controls above, numbers and viewers below; moving a control computes anew.
+
+    compute: takes the controls' values by name, draws into the viewers and returns named numbers (or texts).
+    reading: one line on how to read it. `numbers` has what was computed last, `seconds` how long it took; a UserError
+    is shown in its line and leaves everything as it was. `still()` is a plotly figure of what is shown, which stands
+    in for the explorer where a notebook runs without a reader. `close()` frees everything.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        reading: str,
+        controls: Mapping[str, ipywidgets.ValueWidget],
+        viewers: Sequence[Viewer],
+        compute: Callable[..., Mapping[str, Any]],
+    ):
+        self.title, self.reading, self.controls, self.viewers = title, reading, dict(controls), list(viewers)
+        self.numbers: dict[str, Any] = {}
+        self.seconds = 0.0
+        self._compute = compute
+        self._table, self._line = ipywidgets.HTML(), ipywidgets.HTML()
+        for one in self.controls.values():
+            one.style.description_width = "130px"
+            one.observe(self._moved, names="value")
+        self._links = link(*self.viewers)
+        head = ipywidgets.HTML(f"<h3>{html.escape(title)}</h3><p>{html.escape(reading)}</p>")
+        flow = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 14px")
+        super().__init__(
+            [head, ipywidgets.Box(list(self.controls.values()), layout=flow), self._line, self._table, *viewers]
+        )
+        self.add_class("ssmis-explorer")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Compute and draw for the controls as they stand."""
+        began = time.perf_counter()
+        try:
+            self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
+        except UserError as error:
+            self._line.value = f"<p class='ssmis-error' role='alert'>{html.escape(str(error))}</p>"
+            return
+        self.seconds = time.perf_counter() - began
+        self._line.value = ""
+        cells = "".join(
+            f"<tr><td>{html.escape(name)}</td><td data-name='{html.escape(name)}'>{told(value)}</td></tr>"
+            for name, value in self.numbers.items()
+        )
+        self._table.value = f"<table class='ssmis-numbers'>{cells}</table>"
+
+    def still(self) -> go.Figure:
+        """The slices at the crosshair with their outlines, and every map, as one figure."""
+        rows = [stills(viewer) for viewer in self.viewers]
+        numbers = ", ".join(f"{name} {told(value)}" for name, value in self.numbers.items())
+        first = self.viewers[0]
+        spacing = first.spacing[: first.dims] if first.in_mm else None
+        figure = panels(
+            [part for row in rows for part in row],
+            title=self.title,
+            alt=f"{self.reading} {numbers}.",
+            spacing=spacing,
+            columns=max(map(len, rows)),
+            slices=[first.cursor[2]],
+            panel_height=215,
+        )
+        figure.add_annotation(
+            text=numbers, x=0, y=0, xref="paper", yref="paper", yshift=-125, xanchor="left", showarrow=False
+        )
+        return figure.update_layout(height=figure.layout.height + 55, margin_b=figure.layout.margin.b + 55)
+
+    def close(self) -> None:
+        """Take it off the page and free what it holds, the parts that ipywidgets makes unasked included."""
+        for one in [*self._links, *parts_of(self)]:
+            Viewer.close(one) if isinstance(one, Viewer) else ipywidgets.Widget.close(one)
+
+    def _moved(self, _change: Any) -> None:
+        self.refresh()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return super()._repr_mimebundle_(**kwargs) if live() else self.still()._repr_mimebundle_(**kwargs)
+
+
+def parts_of(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
+    """A widget after all that belongs to it: children, layouts, styles."""
+    own = [getattr(widget, name, None) for name in ("layout", "style")]
+    inner = [part for child in getattr(widget, "children", ()) for part in parts_of(child)]
+    return [*inner, *(part for part in own if isinstance(part, ipywidgets.Widget)), widget]
+
+
+def stills(viewer: Viewer) -> list[Panel]:
+    """The viewer's image with the outlines on it, then each of its maps."""
+    outlines: list[Outline] = []
+    maps: list[Panel] = []
+    image: np.ndarray | None = None
+    for name, layer in viewer.layers.items():
+        if layer.kind == "image":
+            image = values_of(layer)
+        elif layer.kind == "labels":
+            for value, (told_as, colour) in enumerate(layer.legend, start=1):
+                outlines.append(Outline(layer.values == value, told_as, colour))
+        else:
+            maps.append(Panel(values_of(layer), name, layer.kind, top=layer.high))
+    assert image is not None
+    return [Panel(image, viewer.title, outlines=outlines), *maps]
+
+
+def values_of(layer: Layer) -> np.ndarray:
+    """The numbers that a layer's bytes stand for."""
+    return (layer.low + layer.values.astype(np.float32) / 255.0 * (layer.high - layer.low)).astype(np.float32)
+
+
+def told(value: Any) -> str:
+    """A number with four digits, anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
