@@ -15,8 +15,8 @@ from ssmis_core.perturbations import virtual_adversarial
 from ssmis_core.runs import Run
 from widgets import style
 from widgets.explorer import Explorer
-from widgets.replay import Example, array, foreground
-from widgets.scene import Scene, dropout_as
+from widgets.replay import Example, array, first_unlabeled, foreground
+from widgets.scene import Scene, dropout_as, scene_of
 from widgets.viewer import Viewer
 
 BEFORE, AFTER = "answer to the scan", "answer to scan + noise"
@@ -31,13 +31,11 @@ def explore_adversarial(
     pictures are views of `SSNet.loss`; dropout can be as in training, or off so that the noise is all that differs.
     Raises UserError for a method without adversarial noise.
     """
-    scene = run if isinstance(run, Scene) else Scene.of(run, data_root=data_root)
+    scene = scene_of(run, data_root=data_root)
     o: Any = scene.method.options
     if not getattr(o, "smoothness", False):
         raise UserError(f"method {scene.config.method} makes no adversarial noise, expected ssnet with smoothness on")
-    case = case or scene.cases[0]
-    if case not in scene.cases:
-        raise UserError(f"case {case!r}: expected one that is not labeled in the run, such as {scene.cases[0]}")
+    case = scene.known(case)
     row = {"continuous_update": False}
     controls = {
         "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
@@ -47,7 +45,7 @@ def explore_adversarial(
         "seed": ipywidgets.IntSlider(scene.config.seed, min=0, max=20, description="seed of the start", **row),
         "dropout": ipywidgets.Checkbox(False, description="dropout as in training", indent=False),
     }
-    shown = _Pictures(scene, case, o.epsilon)
+    shown = _Pictures(scene, case)
     return Explorer(
         f"What does the worst small noise do? {scene.config.method}, {scene.trained}",
         "Orange is the answer to the scan, red-orange the answer to the scan with noise. Above, the noise was searched "
@@ -61,23 +59,19 @@ def explore_adversarial(
 class _Pictures:
     """The two viewers, and what is drawn into them."""
 
-    def __init__(self, scene: Scene, case: str, epsilon: float):
+    def __init__(self, scene: Scene, case: str):
         self.scene, self.case = scene, ""
-        self.top = epsilon
-        self.example = self._example(case, scene.config.seed)
-        image = array_of(self.example)
-        frame: dict[str, Any] = {"spacing": self.example.spacing, "name": "scan + noise"}
+        example = scene.example(case)
+        image = first_unlabeled(example)
+        frame: dict[str, Any] = {"spacing": example.spacing, "name": "scan + noise"}
         self.worst = Viewer(image, title="adversarial noise", **frame)
         self.random = Viewer(image, title="random noise of the same length", **frame)
-
-    def _example(self, case: str, seed: int) -> Example:
-        return self.scene.example(case, seed=seed)
 
     def compute(
         self, case: str, epsilon: float, xi: float, power_iterations: int, seed: int, dropout: bool
     ) -> dict[str, Any]:
         """Draw both noises and the answers to them; what they did, in numbers."""
-        self.example = example = self._example(case, seed)
+        example = self.scene.example(case, seed=seed)
         sample = example.batch.num_labeled
         options = {"epsilon": epsilon, "xi": xi, "power_iterations": power_iterations}
         _, views = self.scene.look(example, dropout=dropout, **options)
@@ -106,13 +100,6 @@ class _Pictures:
             "voxels that flipped": int(((before > 0.5) != (after > 0.5)).sum()),
             "flipped with random noise": int(((random_before > 0.5) != (random_after > 0.5)).sum()),
         }
-
-
-def array_of(example: Example) -> np.ndarray:
-    """The first unlabeled patch [*patch] of a batch, in its volume's orientation."""
-    batch = example.batch
-    sample = batch.num_labeled
-    return batch.turn[sample].undo(batch.image[sample], batch.image.ndim - 2)[0].float().cpu().numpy()
 
 
 def random_like(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -77,7 +78,9 @@ class Explorer(ipywidgets.VBox):
     def still(self) -> go.Figure:
         """The slices at the crosshair with their outlines, and every map, as one figure."""
         rows = [stills(viewer) for viewer in self.viewers]
+        columns = max(map(len, rows))
         numbers = ", ".join(f"{name} {told(value)}" for name, value in self.numbers.items())
+        lines = textwrap.wrap(numbers, 34 * columns)  # about what fits under so many panels
         first = self.viewers[0]
         spacing = first.spacing[: first.dims] if first.in_mm else None
         figure = panels(
@@ -85,14 +88,17 @@ class Explorer(ipywidgets.VBox):
             title=self.title,
             alt=f"{self.reading} {numbers}.",
             spacing=spacing,
-            columns=max(map(len, rows)),
+            columns=columns,
             slices=[first.cursor[2]],
             panel_height=215,
         )
-        figure.add_annotation(
-            text=numbers, x=0, y=0, xref="paper", yref="paper", yshift=-125, xanchor="left", showarrow=False
+        place = {"x": 0, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top", "yshift": -105}
+        figure.add_annotation(text="<br>".join(lines), align="left", showarrow=False, **place)
+        room = 25 + 20 * len(lines)
+        title = "<br>".join(textwrap.wrap(self.title, 34 * columns))
+        return figure.update_layout(
+            height=figure.layout.height + room, margin_b=figure.layout.margin.b + room, title_text=title
         )
-        return figure.update_layout(height=figure.layout.height + 55, margin_b=figure.layout.margin.b + 55)
 
     def close(self) -> None:
         """Take it off the page and free what it holds, the parts that ipywidgets makes unasked included."""

@@ -93,6 +93,12 @@ def array(view: View, sample: int) -> np.ndarray:
     return view.placed(sample).float().cpu().numpy()
 
 
+def first_unlabeled(example: Example) -> np.ndarray:
+    """[*box] of the first unlabeled patch of a batch, its first channel, in its volume's orientation."""
+    batch, sample = example.batch, example.batch.num_labeled
+    return batch.turn[sample].undo(batch.image[sample], batch.image.ndim - 2)[0].float().cpu().numpy()
+
+
 def foreground(view: View, sample: int) -> np.ndarray:
     """[*box] of a probability view with K channels: 1 - p(background); of one without background, the largest."""
     maps = array(view, sample)

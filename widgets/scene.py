@@ -90,6 +90,27 @@ class Scene:
         coarse = None if spacing is None else tuple(s * f for s, f in zip(spacing, self.config.factor, strict=True))
         return Example(batch, clock, draws, coarse)
 
+    def reference(self, case_id: str, example: Example) -> np.ndarray | None:
+        """The label [*patch] of the example's first unlabeled patch, 0 outside of the scan; None where there is none.
+
+        No batch carries it: it is read from the case, to judge by and never to learn from.
+        """
+        case = load(self.dataset, case_id)
+        if case.label is None:
+            return None
+        bank = VolumeBank([case], num_classes=self.dataset.num_classes, factor=self.config.factor)
+        corner = example.batch.corner[example.batch.num_labeled].tolist()
+        label = bank.cut(0, corner, self.config.patch, label=True)[1]
+        assert label is not None
+        return label.numpy()
+
+    def known(self, case_id: str | None) -> str:
+        """The case, by default the first that can be looked at; UserError for one that cannot."""
+        if case_id is not None and case_id not in self.cases:
+            told = f"expected one that is not labeled in the run, such as {self.cases[0]}"
+            raise UserError(f"case {case_id!r}: {told}")
+        return case_id or self.cases[0]
+
     def look(self, example: Example, *, dropout: bool = True, **options: Any) -> tuple[Step, Views]:
         """(loss and terms, views) of the method's own loss on the batch, with some of its options changed.
 
@@ -114,6 +135,11 @@ class Scene:
         fixed: dict[str, Any] = {f"{STREAM}/epoch_{one}": np.roll(np.arange(count), clock.t * size) for one in passes}
         fixed |= {f"{STREAM}/0/corner_{axis}": int(c) for axis, c in enumerate(corner)}
         return fixed | {f"{STREAM}/0/quarters": 0, f"{STREAM}/0/flip": 0}
+
+
+def scene_of(run: Run | Scene | str | os.PathLike[str], *, data_root: str | os.PathLike[str] | None = None) -> Scene:
+    """A scene as it is, or that of a run."""
+    return run if isinstance(run, Scene) else Scene.of(run, data_root=data_root)
 
 
 @lru_cache(maxsize=8)

@@ -52,6 +52,7 @@ FIGURES = {
         "loss-terms",
         "uncertainty",
         "certainty-ramp",
+        "explore-certainty",
         "student-teacher",
         "two-tasks",
         "results",

@@ -13,17 +13,10 @@ from ipywidgets.widgets.widget import _instances
 from ssmis_core.errors import UserError
 from ssmis_core.metrics import evaluate
 from ssmis_core.perturbations import virtual_adversarial
+from tests.widgets.explorer_scenes import scene
 from widgets import style
 from widgets.adversarial_explorer import explore_adversarial
 from widgets.explorer import Explorer
-from widgets.scene import Scene
-
-
-def scene(dims: int = 2, method: str = "ssnet", **options: Any) -> Scene:
-    """A small untrained method on the phantom."""
-    size = {2: (32, 32), 3: (32, 32, 16)}[dims]
-    small = {"patch": size, "stride": size, "factor": 1, "iterations": 20, "filters": 2, "norm": "batch"}
-    return Scene.untrained(method, labeled=4, dataset_options={"dims": dims, "size": size}, **small | options)
 
 
 @pytest.fixture

@@ -1,0 +1,16 @@
+"""Small scenes for tests of explorers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from widgets.scene import Scene
+
+
+def scene(dims: int = 2, method: str = "ssnet", *, classes: int = 2, **options: Any) -> Scene:
+    """A small untrained method on the phantom."""
+    size = {2: (32, 32), 3: (32, 32, 16)}[dims]
+    small = {"patch": size, "stride": size, "factor": 1, "iterations": 20, "filters": 2, "norm": "batch"}
+    return Scene.untrained(
+        method, labeled=4, dataset_options={"dims": dims, "num_classes": classes, "size": size}, **small | options
+    )
