@@ -8,7 +8,6 @@ const PLANES = [
 ];
 const AXES = ["x", "y", "z"];
 const SIDE = 250; // pixels of a plane's longer side
-const TELL_AFTER = 60; // ms of rest before the kernel hears of a new crosshair
 
 function make(tag, className, parent, properties = {}) {
   const element = document.createElement(tag);
@@ -200,7 +199,6 @@ class View {
 
   close() {
     for (const [name, callback] of this.heard) this.model.off(name, callback);
-    clearTimeout(this.telling);
     this.layers.clear();
   }
 
@@ -238,12 +236,7 @@ class View {
     this.cursor = next;
     this.schedule();
     this.model.set("cursor", next); // linked viewers move at once
-    this.tell();
-  }
-
-  tell() {
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => this.model.save_changes(), TELL_AFTER);
+    this.model.save_changes(); // at once too: the echo of an older place would undo one that is not sent yet
   }
 
   // The image's 256 values through the window; overlays have their colours from the kernel.
@@ -278,7 +271,7 @@ class View {
     const looks = this.model.get("looks");
     this.model.set("looks", { ...looks, [name]: { ...looks[name], ...change } });
     this.relook();
-    this.tell();
+    this.model.save_changes();
   }
 
   toggleOverlays() {
@@ -331,7 +324,7 @@ class View {
       const [middle, wide] = [Number(level.value), Number(width.value)];
       this.model.set("window", [middle - wide / 2, middle + wide / 2]);
       this.rewindow();
-      this.tell();
+      this.model.save_changes();
     };
     for (const input of [level, width]) input.addEventListener("input", change);
     this.showWindow();

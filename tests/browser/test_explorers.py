@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +13,68 @@ import pytest
 import torch
 
 from widgets.adversarial_explorer import explore_adversarial
-from widgets.explorer import told
+from widgets.explorer import Explorer, told
 from widgets.scene import Scene
+from widgets.uncertainty_explorer import explore_uncertainty
 
 pytestmark = pytest.mark.browser
 
 SMALL: dict[str, Any] = {"patch": (32, 32, 32), "stride": (32, 32, 32), "factor": 1, "filters": 4, "iterations": 20}
 SETTINGS = {"labeled": 4, "dataset_options": {"size": 32}, **SMALL}
-CELLS = (
-    "from widgets.scene import Scene\nfrom widgets.adversarial_explorer import explore_adversarial",
-    f"scene = Scene.untrained('ssnet', **{SETTINGS!r})",
-    "shown = explore_adversarial(scene, 'phantom-090')\nshown",
-    "print(shown.viewers[0].cursor, shown.viewers[1].cursor, shown.viewers[0].window)",
-)
+CASE = "phantom-090"
 SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An explorer: its function, the method that it looks at, its viewers, and what ArrowRight makes of each slider."""
+
+    function: Callable[..., Explorer]
+    method: str
+    viewers: int
+    sliders: dict[str, float]
+
+    def cells(self) -> list[str]:
+        name = self.function.__name__
+        return [
+            f"from {self.function.__module__} import {name}\nfrom widgets.scene import Scene",
+            f"scene = Scene.untrained({self.method!r}, **{SETTINGS!r})",
+            f"shown = {name}(scene, {CASE!r})\nshown",
+            "print([one.cursor for one in shown.viewers], shown.viewers[0].window)",
+        ]
+
+
+SUBJECTS = {
+    "noise": Subject(
+        explore_adversarial, "ssnet", 2, {"epsilon": 10.5, "xi": 10**1.25, "power_iterations": 2, "seed": 1}
+    ),
+    "certainty": Subject(explore_uncertainty, "ugmcl", 1, {"passes": 3, "noise": 0.15, "t": 18, "seed": 1}),
+}
 CANVASES = "canvases => canvases.map(canvas => canvas.toDataURL())"
+
+
+@pytest.fixture(scope="module", params=SUBJECTS)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return SUBJECTS[request.param]
 
 
 @pytest.fixture(scope="module")
 def opened(
-    open_notebook: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, artifacts: Path
+    subject: Subject, open_notebook: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, artifacts: Path
 ) -> Iterator[Any]:
     """A notebook with the explorer in it, every cell run."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in subject.cells()])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    name = subject.function.__name__
     path = tmp_path_factory.mktemp("made") / "explorer.ipynb"
     nbformat.write(notebook, path)
-    opened = open_notebook(path, "explorer")
+    opened = open_notebook(path, name)
     opened.menu("Run", "Run All Cells")
     opened.wait_for(lambda: opened.ran(opened.code()), 2 * SECONDS, "all cells to run")
-    opened.wait_for(lambda: len(pictures(opened)) == 6 and len(set(pictures(opened))) > 3, SECONDS, "six planes")
+    opened.wait_for(lambda: len(pictures(opened)) == 3 * subject.viewers, SECONDS, "the planes")
+    settled(opened)
     yield opened
-    opened.page.screenshot(path=artifacts / "explorer-adversarial.png")
+    opened.page.screenshot(path=artifacts / f"{name}.png")
 
 
 def explorer(opened: Any) -> Any:
@@ -87,18 +118,16 @@ def readouts(opened: Any) -> list[str]:
     return [re.sub(r";.*", "", text) for text in explorer(opened).locator(".ssmis-readout").all_inner_texts()]
 
 
-def test_numbers_are_those_of_the_core_and_each_slider_moves_them_by_keyboard(opened: Any) -> None:
+def test_numbers_are_those_of_the_core_and_each_slider_moves_them_by_keyboard(opened: Any, subject: Subject) -> None:
     torch.set_num_threads(1)  # as in the kernel: the order of sums decides about single voxels
-    direct = explore_adversarial(Scene.untrained("ssnet", **SETTINGS), "phantom-090")
+    direct = subject.function(Scene.untrained(subject.method, **SETTINGS), CASE)
     assert numbers(opened) == {name: told(value) for name, value in direct.numbers.items()}
-    for position, name in enumerate(("epsilon", "xi", "power_iterations", "seed")):
+    for position, (name, value) in enumerate(subject.sliders.items()):
         before, shown = numbers(opened), settled(opened)
-        handle = explorer(opened).locator(".widget-slider .noUi-handle").nth(position)
-        handle.focus()
-        opened.page.keyboard.press("ArrowRight")
-        slider: Any = direct.controls[name]
-        slider.value = slider.value + slider.step if name != "xi" else 10 ** (1 + slider.step)
-        wanted = {key: told(value) for key, value in direct.numbers.items()}
+        explorer(opened).locator(".widget-slider .noUi-handle").nth(position).focus()
+        opened.page.keyboard.press("ArrowRight" if value > direct.controls[name].value else "ArrowLeft")
+        direct.controls[name].value = value
+        wanted = {key: told(number) for key, number in direct.numbers.items()}
         assert wanted != before
         opened.wait_for(lambda wanted=wanted: numbers(opened) == wanted, SECONDS, f"the numbers after {name} moved")
         opened.wait_for(lambda shown=shown: pictures(opened) != shown, SECONDS, f"the pictures after {name} moved")
@@ -106,25 +135,21 @@ def test_numbers_are_those_of_the_core_and_each_slider_moves_them_by_keyboard(op
 
 
 def test_another_case_is_shown(opened: Any) -> None:
-    shown = pictures(opened)
-    explorer(opened).locator("select").select_option("phantom-085")
+    shown = settled(opened)
+    explorer(opened).locator("select").first.select_option("phantom-085")
     opened.wait_for(lambda: all(a != b for a, b in zip(pictures(opened), shown, strict=True)), SECONDS, "another case")
 
 
-def test_the_wheel_scrolls_both_viewers_and_the_kernel_hears_of_it(opened: Any) -> None:
-    shown, (first, second) = settled(opened), readouts(opened)
-    assert first == second
-    canvas = explorer(opened).locator("canvas[data-plane=axial]").first
-    canvas.hover()
+def test_the_wheel_scrolls_linked_viewers_and_the_kernel_hears_of_it(opened: Any, subject: Subject) -> None:
+    shown, before = settled(opened), readouts(opened)
+    assert len(before) == subject.viewers and len(set(before)) == 1
+    opened.page.locator("canvas[data-plane=axial]").first.hover()
     opened.page.mouse.wheel(0, -100)
-    opened.wait_for(lambda: readouts(opened) != [first, second], 5, "another slice")
-    after = pictures(opened)
-    assert after[0] != shown[0] and after[3] != shown[3] and after[1] == shown[1]
-    assert len(set(readouts(opened))) == 1
-    place = re.search(r"voxel \((.*?)\)", readouts(opened)[0])
-    assert place
-    opened.page.wait_for_timeout(300)
-    assert ask(opened).startswith(f"[{place[1]}] [{place[1]}]")
+    opened.wait_for(lambda: not set(readouts(opened)) & set(before), 5, "another slice")
+    changed = [a != b for a, b in zip(settled(opened), shown, strict=True)]
+    assert changed == [True, False, False] * subject.viewers
+    (told_of,) = {re.search(r"voxel \((.*?)\)", text)[1] for text in readouts(opened)}  # type: ignore[index]
+    assert ask(opened).startswith(f"[{', '.join([f'[{told_of}]'] * subject.viewers)}]")
 
 
 def test_a_click_sets_the_crosshair_and_keys_move_it(opened: Any) -> None:
@@ -142,14 +167,15 @@ def test_a_click_sets_the_crosshair_and_keys_move_it(opened: Any) -> None:
 
 def test_overlays_and_window_change_the_picture_without_the_kernel(opened: Any) -> None:
     viewer = explorer(opened).locator(".ssmis-viewer").first
+    overlay = "noise" if viewer.locator("[data-layer=noise]").count() else "entropy"
     canvas = viewer.locator("canvas[data-plane=axial]")
     picture = lambda: canvas.evaluate("canvas => canvas.toDataURL()")  # noqa: E731
     for what, change in {
         "hidden overlays": lambda: (canvas.focus(), opened.page.keyboard.press("o")),
         "overlays again": lambda: (canvas.focus(), opened.page.keyboard.press("o")),
-        "the noise taken away": lambda: viewer.locator("[data-layer=noise] .ssmis-visible").click(),
-        "the noise again": lambda: viewer.locator("[data-layer=noise] .ssmis-visible").click(),
-        "its opacity": lambda: viewer.locator("[data-layer=noise] .ssmis-opacity").fill("0.1"),
+        "a map taken away": lambda: viewer.locator(f"[data-layer={overlay}] .ssmis-visible").click(),
+        "the map again": lambda: viewer.locator(f"[data-layer={overlay}] .ssmis-visible").click(),
+        "its opacity": lambda: viewer.locator(f"[data-layer={overlay}] .ssmis-opacity").fill("0.1"),
         "the level": lambda: viewer.locator(".ssmis-level").fill("0"),
         "the width": lambda: viewer.locator(".ssmis-width").fill("1"),
     }.items():
@@ -163,7 +189,7 @@ def test_overlays_and_window_change_the_picture_without_the_kernel(opened: Any) 
 
 def test_planes_have_names_for_readers_who_do_not_see_them(opened: Any) -> None:
     for canvas in explorer(opened).locator("canvas.ssmis-canvas").all():
-        assert re.match(r".*noise.*: (axial|coronal|sagittal), [xyz] = \d+ of \d+", canvas.get_attribute("aria-label"))
+        assert re.match(r".+: (axial|coronal|sagittal), [xyz] = \d+ of \d+", canvas.get_attribute("aria-label"))
     for slider in explorer(opened).locator("input[type=range]").all():
         assert slider.get_attribute("aria-label")
 
