@@ -141,7 +141,8 @@ def confident_regional_cross_entropy(
     log_p = torch.log_softmax(logits.float(), dim=1)
     confidence, chosen = teacher.max(dim=1, keepdim=True)
     follow = -log_p.gather(1, chosen) * confidence
-    avoid = -torch.log((1.0 - log_p.exp()).clamp(1e-6, 1.0)) * weight
+    # of softmax, as in the released code: where p is near 1, exp(log p) rounds 1 - p and its gradient elsewhere
+    avoid = -torch.log((1.0 - probabilities(logits)).clamp(1e-6, 1.0)) * weight
     means = [(loss * where).sum() / where.sum().clamp_min(1.0) for loss, where in ((follow, sure), (avoid, ruled_out))]
     return means[0] + means[1]
 

@@ -151,6 +151,21 @@ def test_crc_is_finite_for_extreme_answers_and_gives_no_gradient_to_the_teacher(
     assert q.grad is None
 
 
+@pytest.mark.parametrize("shape", [(9, 7), (6, 5, 7)])
+def test_crc_of_confident_answers_has_the_gradient_of_1_minus_softmax_to_the_last_bits(shape: tuple[int, ...]) -> None:
+    """Where a student is sure of the wrong class, how 1 - p is rounded shows in the gradient of -log(1 - p)."""
+    ours = logits_of(2, shape, 0, spread=5.0).requires_grad_()
+    theirs, q = ours.detach().clone().requires_grad_(), probabilities(logits_of(2, shape, 1, spread=5.0))
+    confident_regional_cross_entropy(ours, q).backward()
+    (confidence, chosen), (low, other) = q.max(1), q.min(1)
+    follow = confidence * torch.nn.functional.cross_entropy(theirs, chosen, reduction="none")
+    inverse = (1 - torch.softmax(theirs, 1)).clamp(1e-6, 1.0)
+    avoid = low * torch.nn.functional.nll_loss(inverse.log(), other, reduction="none")
+    (follow[confidence >= 0.65].mean() + avoid[low < 0.1].mean()).backward()
+    assert float(inverse.detach().min()) < 1e-5
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["kl", "kl_space", "entropy", "crc", "crc_bitwise"])
 def test_gradients_are_those_of_finite_differences(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "float", Tensor.double)  # the functions compute in float32 on purpose
