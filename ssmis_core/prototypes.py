@@ -112,11 +112,14 @@ class PrototypeMemory(nn.Module):
     def update(self, features: Tensor, member: Tensor, scores: Tensor, *, highest: bool = True) -> Tensor:
         """Overwrite each class that has voxels with those of highest (or lowest) score; keep the others as they are.
 
+        A class with no more voxels than places keeps them all, in their own order, as the released code does.
         features: [N, width]; member: [N, K], 1 where a voxel may stand for a class; scores: [N, K].
         Returns [N], 1.0 for the voxels that entered.
         """
-        order = (scores if highest else -scores).masked_fill(member == 0, -torch.inf)
-        best = order.T.topk(min(self.prototypes.shape[1], len(features)), dim=1)
+        size = self.prototypes.shape[1]
+        first = -torch.arange(len(features), device=features.device, dtype=scores.dtype)[:, None]
+        rank = torch.where(member.sum(0) <= size, first, scores if highest else -scores)
+        best = rank.masked_fill(member == 0, -torch.inf).T.topk(min(size, len(features)), dim=1)
         found = best.values > -torch.inf
         fresh = torch.zeros_like(self.prototypes)
         fresh[:, : found.shape[1]] = features[best.indices] * found[..., None]

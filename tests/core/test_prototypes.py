@@ -120,7 +120,7 @@ def test_the_memory_keeps_the_best_voxels_of_each_class(seed: int, highest: bool
     entered = memory.update(features, member, scores, highest=highest)
     for k in range(3):
         rows = member[:, k] > 0
-        order = scores[rows, k].argsort(descending=highest)[:6]
+        order = scores[rows, k].argsort(descending=highest)[:6] if rows.sum() > 6 else torch.arange(int(rows.sum()))
         assert int(memory.count[k]) == min(6, int(rows.sum())) == len(order)
         assert torch.equal(memory.prototypes[k, : len(order)], features[rows][order])
         assert not memory.prototypes[k, len(order) :].any()
