@@ -90,6 +90,7 @@ class _Pictures:
             viewer.show_map("change of p(foreground)", second - first, "change", opacity=0.0)
             viewer.show_labels(BEFORE, first > 0.5, ("outside", BEFORE), colours=[style.PREDICTION])
             viewer.show_labels(AFTER, second > 0.5, ("outside", AFTER), colours=[style.VERMILLION])
+        self.worst.title, self.random.title = f"{case}, adversarial noise", f"{case}, random noise of the same length"
         if moved:
             self.worst.look_at(before > 0.5)
             self.random.cursor, self.case = self.worst.cursor, case

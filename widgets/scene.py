@@ -75,18 +75,16 @@ class Scene:
             raise UserError(f"method {self.config.method} looks at no unlabeled case, expected one that does")
         others = [one for one in unlabeled if one != case_id][: sampling.unlabeled * sampling.unlabeled_streams - 1]
         wanted = (*labeled[: sampling.labeled], case_id, *others)
-        cases = [load(self.dataset, one) for one in wanted]
-        bank = VolumeBank(cases, num_classes=self.dataset.num_classes, factor=self.config.factor)
+        bank = bank_of(self.dataset, wanted, self.config.factor)
+        case = load(self.dataset, case_id)
         first = min(len(labeled), sampling.labeled)
         draws = Draws(self.config.seed if seed is None else seed).at(clock)
         numbers = list(range(len(wanted)))
         batches = Batches(
             bank, labeled=numbers[:first], unlabeled=numbers[first:], patch=self.config.patch, sampling=sampling
         )
-        batch = batches.at(
-            clock, draws.fixed(**self._placed(cases[first], bank.shape(first), clock, len(wanted) - first))
-        )
-        spacing = cases[first].spacing
+        batch = batches.at(clock, draws.fixed(**self._placed(case, bank.shape(first), clock, len(wanted) - first)))
+        spacing = case.spacing
         coarse = None if spacing is None else tuple(s * f for s, f in zip(spacing, self.config.factor, strict=True))
         return Example(batch, clock, draws, coarse)
 
@@ -98,7 +96,7 @@ class Scene:
         case = load(self.dataset, case_id)
         if case.label is None:
             return None
-        bank = VolumeBank([case], num_classes=self.dataset.num_classes, factor=self.config.factor)
+        bank = bank_of(self.dataset, (case_id,), self.config.factor)
         corner = example.batch.corner[example.batch.num_labeled].tolist()
         label = bank.cut(0, corner, self.config.patch, label=True)[1]
         assert label is not None
@@ -146,6 +144,12 @@ def scene_of(run: Run | Scene | str | os.PathLike[str], *, data_root: str | os.P
 def load(dataset: Dataset, case_id: str) -> Case:
     """A case of a data set, the last few kept in memory: an explorer that is moved asks again and again."""
     return dataset.load(case_id)
+
+
+@lru_cache(maxsize=4)
+def bank_of(dataset: Dataset, wanted: tuple[str, ...], factor: tuple[int, ...]) -> VolumeBank:
+    """The cases on the grid that the training works on, the last few kept as in `load`."""
+    return VolumeBank([load(dataset, one) for one in wanted], num_classes=dataset.num_classes, factor=factor)
 
 
 @contextmanager

@@ -81,6 +81,7 @@ class _Pictures:
             self.viewer.show_labels("reference", label, names, colours=_colours(style.REFERENCE, classes))
         else:
             self.viewer.remove("reference")
+        self.viewer.title = f"teacher's uncertainty on {case}"
         if case != self.case:
             self.case = case
             self.viewer.look_at(answer)
