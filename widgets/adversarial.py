@@ -7,7 +7,6 @@ value of one option. What they add for display is the difference of two answers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,15 @@ from ssmis_core.methods.base import Method
 from ssmis_core.views import Views
 from widgets import style
 from widgets.pixels import best_slice, cut, grey, line_of
-from widgets.replay import Example, array, foreground, look
+from widgets.replay import Example, array, changed, foreground, look
 
 
 def looks(method: Method, example: Example, name: str, values: Sequence[Any]) -> dict[Any, Views]:
     """What the method sees in the same batch when one option has other values; it keeps its own afterwards."""
-    own, seen = method.options, {}
-    try:
-        for value in values:
-            method.options = replace(own, **{name: value})
+    seen = {}
+    for value in values:
+        with changed(method, {name: value}):
             seen[value] = look(method, example)[1]
-    finally:
-        method.options = own
     return seen
 
 

@@ -15,7 +15,7 @@ from ssmis_core.perturbations import virtual_adversarial
 from ssmis_core.runs import Run
 from widgets import style
 from widgets.explorer import Explorer
-from widgets.replay import Example, array, first_unlabeled, foreground
+from widgets.replay import Example, array, as_in_training, first_unlabeled, foreground
 from widgets.scene import Scene, dropout_as, scene_of
 from widgets.viewer import Viewer
 
@@ -39,10 +39,16 @@ def explore_adversarial(
     row = {"continuous_update": False}
     controls = {
         "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
-        "epsilon": ipywidgets.FloatSlider(o.epsilon, min=0, max=4 * o.epsilon, step=0.5, description="length ε", **row),
-        "xi": ipywidgets.FloatLogSlider(o.xi, min=-3, max=2, step=0.25, description="trial length ξ", **row),
-        "power_iterations": ipywidgets.IntSlider(o.power_iterations, min=1, max=5, description="power steps", **row),
-        "seed": ipywidgets.IntSlider(scene.config.seed, min=0, max=20, description="seed of the start", **row),
+        "epsilon": ipywidgets.FloatSlider(
+            o.epsilon, min=0, max=max(4 * o.epsilon, 10), step=0.5, description="length ε", **row
+        ),
+        "xi": ipywidgets.FloatLogSlider(o.xi, min=-6, max=2, step=0.25, description="trial length ξ", **row),
+        "power_iterations": ipywidgets.IntSlider(
+            o.power_iterations, min=1, max=max(5, o.power_iterations), description="power steps", **row
+        ),
+        "seed": ipywidgets.IntSlider(
+            scene.config.seed, min=0, max=max(20, scene.config.seed), description="seed of the start", **row
+        ),
         "dropout": ipywidgets.Checkbox(False, description="dropout as in training", indent=False),
     }
     shown = _Pictures(scene, case)
@@ -110,18 +116,11 @@ def random_like(
     method: Any = scene.method
     batch, sample = example.batch, example.batch.num_labeled
     start = example.draws.uniform_like("adversarial_start", batch.image)
-    before = {name: value.clone() for name, value in method.named_buffers()}
-    method.train()
-    try:
+    with as_in_training(method), dropout_as(method, dropout), torch.no_grad():
         example.draws.seed_dropout()
-        with torch.no_grad(), dropout_as(method, dropout):
-            found = virtual_adversarial(
-                method.network, batch.image, start, distance=method.distance, epsilon=epsilon, iterations=0
-            )
-    finally:
-        method.eval()
-        for name, value in method.named_buffers():
-            value.copy_(before[name])
+        found = virtual_adversarial(
+            method.network, batch.image, start, distance=method.distance, epsilon=epsilon, iterations=0
+        )
     turn, dims = batch.turn[sample], batch.image.ndim - 2
     maps = [turn.undo(one[sample], dims).float().cpu().numpy() for one in found[1:]]
     return maps[0][0], 1.0 - maps[1][0], 1.0 - maps[2][0]

@@ -129,7 +129,7 @@ def stills(viewer: Viewer) -> list[Panel]:
             image = values_of(layer)
         elif layer.kind == "labels":
             for value, (told_as, colour) in enumerate(layer.legend, start=1):
-                outlines.append(Outline(layer.values == value, told_as, colour))
+                outlines.append(Outline(layer.values == value, told_as, colour, "dot" if layer.dashed else "solid"))
         else:
             maps.append(Panel(values_of(layer), name, layer.kind, top=layer.high))
     assert image is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,24 +36,65 @@ def example_batch(config: Configuration, method: Method, dataset: Dataset, *, t:
     Only as many cases are read as a batch holds, so this is quick on any data set; sampling, augmentation and draws
     are those of training.
     """
-    stage = method.stages(config.iterations)[-1]
-    clock = Clock(stage.name, stage.iterations - 1 if t is None else t, stage.iterations)
     labeled, unlabeled = dataset.split(config.labeled)
     labeled, unlabeled = labeled[: method.sampling.labeled], unlabeled[: method.sampling.unlabeled]
     cases = [dataset.load(case_id) for case_id in labeled + unlabeled]
     bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor)
-    numbers = range(len(cases))
+    clock = clock_at(config, method, t)
+    return assemble(bank, len(labeled), config, method, clock, Draws(config.seed).at(clock), spacing=cases[0].spacing)
+
+
+def clock_at(config: Configuration, method: Method, t: int | None) -> Clock:
+    """Iteration t of the last stage of a training; None: its last one."""
+    stage = method.stages(config.iterations)[-1]
+    return Clock(stage.name, stage.iterations - 1 if t is None else t, stage.iterations)
+
+
+def assemble(
+    bank: VolumeBank,
+    labeled: int,
+    config: Configuration,
+    method: Method,
+    clock: Clock,
+    draws: Draws,
+    *,
+    spacing: tuple[float, ...] | None,
+    fixed: Mapping[str, Any] | None = None,
+) -> Example:
+    """The batch of a moment from a bank whose first `labeled` cases are the labeled ones.
+
+    spacing: mm a voxel of the scans, before they were brought to the coarser grid; fixed: draws of the batch by name.
+    """
+    numbers = range(len(bank.ids))
     batches = Batches(
-        bank,
-        labeled=numbers[: len(labeled)],
-        unlabeled=numbers[len(labeled) :],
-        patch=config.patch,
-        sampling=method.sampling,
+        bank, labeled=numbers[:labeled], unlabeled=numbers[labeled:], patch=config.patch, sampling=method.sampling
     )
-    draws = Draws(config.seed).at(clock)
-    spacing = cases[0].spacing
     coarse = None if spacing is None else tuple(s * f for s, f in zip(spacing, config.factor, strict=True))
-    return Example(batches.at(clock, draws), clock, draws, coarse)
+    return Example(batches.at(clock, draws.fixed(**(fixed or {}))), clock, draws, coarse)
+
+
+@contextmanager
+def as_in_training(method: Method) -> Iterator[None]:
+    """The method in train mode; afterwards its mode and its running statistics are what they were."""
+    before, training = {name: value.clone() for name, value in method.named_buffers()}, method.training
+    try:
+        method.train()
+        yield
+    finally:
+        method.train(training)
+        for name, value in method.named_buffers():
+            value.copy_(before[name])
+
+
+@contextmanager
+def changed(method: Method, options: Mapping[str, Any]) -> Iterator[None]:
+    """The method with some options changed, and with its own ones again afterwards."""
+    own = method.options
+    try:
+        method.options = replace(own, **options)
+        yield
+    finally:
+        method.options = own
 
 
 def look(method: Method, example: Example) -> tuple[Step, Views]:
@@ -58,17 +102,10 @@ def look(method: Method, example: Example) -> tuple[Step, Views]:
 
     The method's running statistics are put back afterwards, so looking leaves it as it was.
     """
-    before = {name: value.clone() for name, value in method.named_buffers()}
-    training, views = method.training, Views()
-    try:
-        method.train()
+    views = Views()
+    with as_in_training(method), torch.no_grad():
         example.draws.seed_dropout()
-        with torch.no_grad():
-            step = method.loss(example.batch, example.clock, example.draws, views=views)
-    finally:
-        method.train(training)
-        for name, value in method.named_buffers():
-            value.copy_(before[name])
+        step = method.loss(example.batch, example.clock, example.draws, views=views)
     return step, views
 
 
@@ -82,10 +119,14 @@ def clearest(views: Views, first: int) -> int:
 
 def untrained(run: Run) -> Method:
     """The run's method as it was before its first step: the same seed, so the same first weights."""
-    config = run.config
+    return fresh(run.config, run.info["shape"])
+
+
+def fresh(config: Configuration, shape: Mapping[str, int]) -> Method:
+    """The method of a configuration as a training would begin it. shape: num_classes, dims and channels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(Draws(config.seed).key("initialisation"))
-        return create_method(config.method, variant=config.variant, **run.info["shape"], **config.options)
+        return create_method(config.method, variant=config.variant, **shape, **config.options)
 
 
 def array(view: View, sample: int) -> np.ndarray:

@@ -5,27 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 import ssmis_core as ssmis
-from ssmis_core.batches import Batches, VolumeBank, crop_range
+from ssmis_core.batches import VolumeBank, crop_range
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
-from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method, Step
 from ssmis_core.runs import Run
 from ssmis_core.views import Views
-from widgets.replay import Example, look
+from widgets.replay import Example, assemble, changed, clock_at, fresh, look
 
 STREAM = "unlabeled_0"
 
@@ -37,7 +35,7 @@ class Scene:
     method: Method
     config: Configuration
     dataset: Dataset
-    trained: str  # "trained 240 iterations", for titles
+    trained: str  # "after 240 iterations" or "untrained", for titles
 
     @classmethod
     def of(cls, run: Run | str | os.PathLike[str], *, data_root: str | os.PathLike[str] | None = None) -> Scene:
@@ -52,10 +50,7 @@ class Scene:
         config = ssmis.configure(method, data_root=data_root, **settings)
         dataset = ssmis.open_dataset(config.dataset, data_root, **config.dataset_options)
         shape = {"num_classes": dataset.num_classes, "dims": dataset.dims, "channels": dataset.channels}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(Draws(config.seed).key("initialisation"))
-            made = create_method(config.method, variant=config.variant, **shape, **config.options)
-        return cls(made.eval(), config, dataset, "untrained")
+        return cls(fresh(config, shape).eval(), config, dataset, "untrained")
 
     @property
     def cases(self) -> list[str]:
@@ -68,25 +63,16 @@ class Scene:
         The patch lies on the middle of the case's label where there is one, unturned; all else is drawn as in
         training. seed: other draws than the run's.
         """
-        stage = self.method.stages(self.config.iterations)[-1]
-        clock = Clock(stage.name, stage.iterations - 1 if t is None else t, stage.iterations)
         sampling, labeled, unlabeled = self.method.sampling, *self.dataset.split(self.config.labeled)
         if not sampling.unlabeled:
             raise UserError(f"method {self.config.method} looks at no unlabeled case, expected one that does")
+        labeled = labeled[: sampling.labeled]
         others = [one for one in unlabeled if one != case_id][: sampling.unlabeled * sampling.unlabeled_streams - 1]
-        wanted = (*labeled[: sampling.labeled], case_id, *others)
-        bank = bank_of(self.dataset, wanted, self.config.factor)
-        case = load(self.dataset, case_id)
-        first = min(len(labeled), sampling.labeled)
+        bank = bank_of(self.dataset, (*labeled, case_id, *others), self.config.factor)
+        case, clock = load(self.dataset, case_id), clock_at(self.config, self.method, t)
         draws = Draws(self.config.seed if seed is None else seed).at(clock)
-        numbers = list(range(len(wanted)))
-        batches = Batches(
-            bank, labeled=numbers[:first], unlabeled=numbers[first:], patch=self.config.patch, sampling=sampling
-        )
-        batch = batches.at(clock, draws.fixed(**self._placed(case, bank.shape(first), clock, len(wanted) - first)))
-        spacing = case.spacing
-        coarse = None if spacing is None else tuple(s * f for s, f in zip(spacing, self.config.factor, strict=True))
-        return Example(batch, clock, draws, coarse)
+        fixed = self._placed(case, bank.shape(len(labeled)), clock, 1 + len(others))
+        return assemble(bank, len(labeled), self.config, self.method, clock, draws, spacing=case.spacing, fixed=fixed)
 
     def reference(self, case_id: str, example: Example) -> np.ndarray | None:
         """The label [*patch] of the example's first unlabeled patch, 0 outside of the scan; None where there is none.
@@ -124,15 +110,16 @@ class Scene:
             places = [int(np.median(axis)) for axis in np.nonzero(case.label)]
             middle = [place // f for place, f in zip(places, self.config.factor, strict=True)]
         low, room = crop_range(shape, self.config.patch)
-        wanted = [m - p // 2 for m, p in zip(middle, self.config.patch, strict=True)]
-        if (room > 0).any() and (low < 0).any():  # a patch that is larger than the scan: the scan in its middle
-            wanted = [(n - p) // 2 for n, p in zip(shape, self.config.patch, strict=True)]
-        corner = np.clip(np.array(wanted) - low, 0, room)
+        wanted = [  # where the patch is larger than the scan, the scan lies in its middle
+            m - p // 2 if n > p else (n - p) // 2 for m, n, p in zip(middle, shape, self.config.patch, strict=True)
+        ]
+        fixed: dict[str, Any] = {f"{STREAM}/0/quarters": 0, f"{STREAM}/0/flip": 0}
+        fixed |= {f"{STREAM}/0/corner_{axis}": int(c) for axis, c in enumerate(np.clip(wanted - low, 0, room))}
         size = self.method.sampling.unlabeled
-        passes = {place // max(size, count - count % size) for place in range(clock.t * size, (clock.t + 1) * size)}
-        fixed: dict[str, Any] = {f"{STREAM}/epoch_{one}": np.roll(np.arange(count), clock.t * size) for one in passes}
-        fixed |= {f"{STREAM}/0/corner_{axis}": int(c) for axis, c in enumerate(corner)}
-        return fixed | {f"{STREAM}/0/quarters": 0, f"{STREAM}/0/flip": 0}
+        whole = count - count % size if count >= size else count  # a pass over the stream, as in `batches.pick`
+        start = clock.t * size
+        order = np.concatenate([np.roll(np.arange(whole), start % whole), np.arange(whole, count)])
+        return fixed | {f"{STREAM}/epoch_{one // whole}": order for one in range(start, start + size)}
 
 
 def scene_of(run: Run | Scene | str | os.PathLike[str], *, data_root: str | os.PathLike[str] | None = None) -> Scene:
@@ -164,14 +151,3 @@ def dropout_as(network: nn.Module, wanted: bool) -> Iterator[None]:
     finally:
         for layer, p in zip(layers, own, strict=True):
             layer.p = p
-
-
-@contextmanager
-def changed(method: Method, options: Mapping[str, Any]) -> Iterator[None]:
-    """The method with some options changed, and with its own ones again afterwards."""
-    own = method.options
-    try:
-        method.options = replace(own, **options)
-        yield
-    finally:
-        method.options = own

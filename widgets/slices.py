@@ -133,14 +133,11 @@ def panels(
 
 def class_outlines(label: np.ndarray, class_names: Sequence[str], *, role: str, dash: str = "solid") -> list[Outline]:
     """The outlines of a label map: one colour for its role with one foreground class, else one a class."""
-    single = len(class_names) == 2
-    colour = style.PREDICTION if role.startswith("predict") else style.REFERENCE
+    colours = style.class_colours(len(class_names), predicted=role.startswith("predict"))
+    single = len(colours) == 1
     return [
-        Outline(
-            label == k, role if single else f"{name}, {role}", colour if single else style.CLASS_COLOURS[k - 1], dash
-        )
-        for k, name in enumerate(class_names)
-        if k > 0
+        Outline(label == k, role if single else f"{name}, {role}", colour, dash)
+        for k, (name, colour) in enumerate(zip(class_names[1:], colours, strict=True), start=1)
     ]
 
 

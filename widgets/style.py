@@ -31,6 +31,12 @@ CLASS_COLOURS = (SKY, ORANGE, PURPLE, YELLOW, GREEN, VERMILLION)
 GREY = "#8A8A8A"
 
 
+def class_colours(classes: int, *, predicted: bool = False) -> tuple[str, ...]:
+    """Of the foreground classes: one for the role where there is one class, else one a class for either role."""
+    single = (PREDICTION,) if predicted else (REFERENCE,)
+    return single if classes == 2 else CLASS_COLOURS[: classes - 1]
+
+
 def use() -> None:
     """Show figures as plotly data, which JupyterLab and VS Code draw; PLOTLY_RENDERER in the environment goes first."""
     if "PLOTLY_RENDERER" not in os.environ:

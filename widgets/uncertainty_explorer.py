@@ -37,11 +37,13 @@ def explore_uncertainty(
     row = {"continuous_update": False}
     controls = {
         "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
-        "passes": ipywidgets.IntSlider(o.passes, min=1, max=16, description="passes", **row),
-        "noise": ipywidgets.FloatSlider(o.noise, min=0, max=0.5, step=0.05, description="noise", **row),
+        "passes": ipywidgets.IntSlider(o.passes, min=1, max=max(16, o.passes), description="passes", **row),
+        "noise": ipywidgets.FloatSlider(o.noise, min=0, max=max(0.5, o.noise), step=0.05, description="noise", **row),
         "t": ipywidgets.IntSlider(length - 1, min=0, max=length - 1, description="iteration t", **row),
         "policy": ipywidgets.Dropdown(options=THRESHOLD_POLICIES, value=o.threshold_policy, description="threshold"),
-        "seed": ipywidgets.IntSlider(scene.config.seed, min=0, max=20, description="seed of the noise", **row),
+        "seed": ipywidgets.IntSlider(
+            scene.config.seed, min=0, max=max(20, scene.config.seed), description="seed of the noise", **row
+        ),
     }
     shown = _Pictures(scene, case)
     return Explorer(
@@ -67,7 +69,7 @@ class _Pictures:
         example = scene.example(case, t=t, seed=seed)
         sample = example.batch.num_labeled
         o: Any = scene.method.options
-        clip = o.noise_clip if noise == o.noise else 2.0 * noise  # the field's ratio of clip to noise
+        clip = o.noise_clip * noise / o.noise if o.noise else o.noise_clip  # cut off at the same share of the normal
         _, views = scene.look(example, passes=passes, noise=noise, noise_clip=clip, threshold_policy=policy)
         entropy, kept = array(views["uncertainty"], sample)[0], array(views["certainty"], sample)[0] > 0
         answer = array(views["teacher_probability"], sample).argmax(0)
@@ -76,9 +78,9 @@ class _Pictures:
         self.viewer.show_image(array(views["image"], sample)[0])
         self.viewer.show_map("entropy", entropy, "uncertainty", top=math.log(classes))
         self.viewer.show_labels("left out", ~kept, ("kept", "left out"), colours=[style.VERMILLION])
-        self.viewer.show_labels("teacher", answer, names, colours=_colours(style.PREDICTION, classes))
+        self.viewer.show_labels("teacher", answer, names, colours=style.class_colours(classes, predicted=True))
         if label is not None:
-            self.viewer.show_labels("reference", label, names, colours=_colours(style.REFERENCE, classes))
+            self.viewer.show_labels("reference", label, names, dashed=True)
         else:
             self.viewer.remove("reference")
         self.viewer.title = f"teacher's uncertainty on {case}"
@@ -95,11 +97,6 @@ class _Pictures:
             told["teacher right where kept (%)"] = _percent_right(answer, label, kept)
             told["where left out (%)"] = _percent_right(answer, label, ~kept)
         return told
-
-
-def _colours(single: str, classes: int) -> list[str]:
-    """One colour for a role with one foreground class, else one a class."""
-    return [single] if classes == 2 else list(style.CLASS_COLOURS[: classes - 1])
 
 
 def _percent_right(answer: np.ndarray, label: np.ndarray, where: np.ndarray) -> float:

@@ -136,7 +136,7 @@ class Plane {
   }
 
   // A line along every side that a voxel shares with one of another class, in the colour of the higher class.
-  stroke({ values, table, opacity }, w, h) {
+  stroke({ values, table, opacity, dashed }, w, h) {
     const [start, along, upward] = this.layout();
     const [dx, dy] = [this.canvas.width / w, this.canvas.height / h];
     const paths = new Map();
@@ -158,6 +158,7 @@ class Plane {
     }
     this.context.lineWidth = 2 * (window.devicePixelRatio || 1);
     this.context.globalAlpha = opacity;
+    this.context.setLineDash(dashed ? [4, 3] : []);
     for (const [value, path] of paths) {
       const [red, green, blue] = table.slice(4 * value, 4 * value + 3);
       this.context.strokeStyle = `rgb(${red}, ${green}, ${blue})`;

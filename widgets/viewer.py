@@ -27,7 +27,7 @@ class Layer:
 
     kind: "labels", or a kind of map (see `widgets.slices.KINDS`), of which "image" is coloured by the window.
     low, high: the values that the bytes 0 and 255 stand for. classes: names of a label's values; legend: pairs of name
-    and colour; outline: only the border of each region.
+    and colour; outline: only the border of each region, dashed or not.
     """
 
     kind: str
@@ -39,6 +39,7 @@ class Layer:
     classes: Sequence[str] = ()
     legend: Sequence[tuple[str, str]] = ()
     outline: bool = False
+    dashed: bool = False
 
 
 class Viewer(anywidget.AnyWidget):
@@ -104,17 +105,25 @@ class Viewer(anywidget.AnyWidget):
         *,
         colours: Sequence[str] | None = None,
         outline: bool = True,
+        dashed: bool = False,
         opacity: float = 0.9,
     ) -> None:
-        """Add or replace a label map (integers or booleans; 0 is clear): one colour a class, outlined or filled."""
-        wanted = list(colours or style.CLASS_COLOURS[: len(class_names) - 1])
+        """Add or replace a label map (integers or booleans; 0 is clear): one colour a class, outlined or filled.
+
+        dashed: the outline, to tell two label maps of the same colours apart.
+        """
+        wanted = list(colours or style.class_colours(len(class_names)))
         table = np.zeros((256, 4), np.uint8)
         for value, colour in enumerate(wanted, start=1):
             table[value] = (*plotly.colors.hex_to_rgb(colour), 255)
         several = len(class_names) > 2
         legend = [(f"{name}, {c}" if several else name, w) for c, w in zip(class_names[1:], wanted, strict=True)]
         values = np.asarray(label).astype(np.uint8)
-        self._put(name, Layer("labels", values, table, classes=class_names, legend=legend, outline=outline), opacity)
+        self._put(
+            name,
+            Layer("labels", values, table, classes=class_names, legend=legend, outline=outline, dashed=dashed),
+            opacity,
+        )
 
     def show_map(
         self, name: str, values: np.ndarray, kind: str, *, top: float | None = None, opacity: float = 0.6
@@ -177,6 +186,7 @@ class Viewer(anywidget.AnyWidget):
             "classes": list(layer.classes),
             "legend": [list(entry) for entry in layer.legend],
             "outline": layer.outline,
+            "dashed": layer.dashed,
         }
         self.send(told, [np.ascontiguousarray(layer.values).data, np.ascontiguousarray(layer.colours).data])
 

@@ -148,7 +148,7 @@ def test_the_wheel_scrolls_linked_viewers_and_the_kernel_hears_of_it(opened: Any
     opened.wait_for(lambda: not set(readouts(opened)) & set(before), 5, "another slice")
     changed = [a != b for a, b in zip(settled(opened), shown, strict=True)]
     assert changed == [True, False, False] * subject.viewers
-    (told_of,) = {re.search(r"voxel \((.*?)\)", text)[1] for text in readouts(opened)}  # type: ignore[index]
+    (told_of,) = {place for text in readouts(opened) for place in re.findall(r"voxel \((.*?)\)", text)}
     assert ask(opened).startswith(f"[{', '.join([f'[{told_of}]'] * subject.viewers)}]")
 
 
@@ -169,7 +169,10 @@ def test_overlays_and_window_change_the_picture_without_the_kernel(opened: Any) 
     viewer = explorer(opened).locator(".ssmis-viewer").first
     overlay = "noise" if viewer.locator("[data-layer=noise]").count() else "entropy"
     canvas = viewer.locator("canvas[data-plane=axial]")
-    picture = lambda: canvas.evaluate("canvas => canvas.toDataURL()")  # noqa: E731
+
+    def picture() -> str:
+        return str(canvas.evaluate("canvas => canvas.toDataURL()"))
+
     for what, change in {
         "hidden overlays": lambda: (canvas.focus(), opened.page.keyboard.press("o")),
         "overlays again": lambda: (canvas.focus(), opened.page.keyboard.press("o")),

@@ -11,6 +11,5 @@ def scene(dims: int = 2, method: str = "ssnet", *, classes: int = 2, **options: 
     """A small untrained method on the phantom."""
     size = {2: (32, 32), 3: (32, 32, 16)}[dims]
     small = {"patch": size, "stride": size, "factor": 1, "iterations": 20, "filters": 2, "norm": "batch"}
-    return Scene.untrained(
-        method, labeled=4, dataset_options={"dims": dims, "num_classes": classes, "size": size}, **small | options
-    )
+    data = {"dims": dims, "num_classes": classes, "size": size}
+    return Scene.untrained(method, **{"labeled": 4, "dataset_options": data, **small, **options})

@@ -50,6 +50,29 @@ def test_the_reference_is_the_label_where_the_patch_lies_and_empty_outside_of_th
     assert reference.sum() == label.sum() and (image[reference > 0] != 0).all()
 
 
+@pytest.mark.parametrize("t", [0, 3, 19])
+@pytest.mark.parametrize(("labeled", "unlabeled"), [(78, 2), (77, 2), (79, 2), (4, 1), (4, 3)])
+def test_the_case_comes_first_however_few_others_there_are(labeled: int, unlabeled: int, t: int) -> None:
+    one = scene(2, "ugmcl", labeled=labeled, unlabeled_per_batch=unlabeled)
+    batch = one.example(CASE, t=t).batch
+    assert batch.case[batch.num_labeled] == CASE and len(batch.case) == batch.num_labeled + unlabeled
+
+
+def test_a_patch_that_is_larger_along_one_axis_lies_on_the_label_along_the_other() -> None:
+    one = scene(2, "ugmcl", patch=(48, 16), stride=(48, 16))
+    label = one.dataset.load(CASE).label
+    assert label is not None
+    batch = one.example(CASE).batch
+    assert batch.corner[batch.num_labeled].tolist() == [-8, min(max(int(np.median(np.nonzero(label)[1])) - 8, 0), 16)]
+
+
+@pytest.mark.parametrize("option", [{"passes": 20}, {"noise": 0.9}, {"seed": 100}])
+def test_controls_open_at_the_runs_own_options(option: dict[str, Any]) -> None:
+    shown = explore_uncertainty(scene(2, "ugmcl", **option), CASE)
+    assert {name: shown.controls[name].value for name in option} == option
+    shown.close()
+
+
 def test_each_control_changes_the_pictures() -> None:
     shown = explore_uncertainty(scene(2, "ugmcl"), CASE)
     seen = {shown.viewers[0].layers["entropy"].values.tobytes()}
