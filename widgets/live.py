@@ -27,7 +27,7 @@ class LiveCurves:
     so a training that was resumed, or had been finished before, shows all of its curve.
     """
 
-    def __init__(self, name: str, *, every: float = 2.0):
+    def __init__(self, name: str, *, every: float = 4.0):
         self.name, self.every = name, every
         self.rows: list[dict[str, Any]] = []
         self.caption = "waiting for the first report"
