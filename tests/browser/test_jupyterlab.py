@@ -18,7 +18,7 @@ LONG = 5000  # iterations that no test waits for
 # A training of seconds that still has every part: small volumes, one window a case, a thin network.
 WHOLE = {"patch": [32, 32, 32], "stride": [32, 32, 32], "filters": 4, "log_every": 5}
 SMALL = {"dataset_options": {"size": 32}, "passes": 2, "settings": WHOLE}
-CONTROLS = ("supervised", "without_intra_task")  # trained after it, in this order, under extra/
+CONTROLS = ("supervised", "with_distance")  # trained after it, in this order, under extra/
 RUN_SECONDS = 240  # for all cells of a small run, on a busy machine
 TALLEST = 16_000  # pixels that Chromium puts in one picture
 

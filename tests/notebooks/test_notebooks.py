@@ -97,7 +97,7 @@ MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may ha
 EXTRA = {
     "00_start_here": ("all_labels",),
     "01_ssnet": ("supervised", "without_smoothness"),
-    "02_ugmcl": ("supervised", "without_intra_task"),
+    "02_ugmcl": ("supervised", "with_distance"),
     "03_tracoco": ("supervised", "without_translation"),
     "04_cpam_trcm": ("supervised", "without_trcm"),
 }
