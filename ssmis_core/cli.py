@@ -34,6 +34,7 @@ data.command("fetch")(cli_data.fetch)
 data.command("check")(cli_data.check)
 app.command()(cli_runs.methods)
 app.command()(cli_runs.train)
+app.command()(cli_runs.stop)
 app.command()(cli_runs.evaluate)
 app.command()(cli_runs.predict)
 

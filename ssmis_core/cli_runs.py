@@ -1,4 +1,4 @@
-"""`ssmis methods`, `train`, `evaluate` and `predict`."""
+"""`ssmis methods`, `train`, `stop`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 
@@ -50,6 +50,9 @@ Settings = Annotated[
     ),
 ]
 Evaluate = Annotated[bool, typer.Option("--evaluate/--no-evaluate", help="Score the test list at the end.")]
+WatchQuality = Annotated[
+    bool, typer.Option("--watch-quality", help="Compare pseudo-labels with the truth meanwhile, into quality.csv.")
+]
 Empty = Annotated[
     str, typer.Option(metavar="nan|zero", help="Distances of a missed object: none (nan), or 0 as in the papers' code.")
 ]
@@ -100,10 +103,12 @@ def train(
     validate_every: ValidateEvery = 0,
     set_: Settings = None,
     evaluate: Evaluate = True,
+    watch_quality: WatchQuality = False,
 ) -> None:
     """Train a method, score the test list and print the table.
 
-    Ctrl-C stops it with everything saved; the same command goes on from there, to the same result.
+    Ctrl-C, or `ssmis stop` from elsewhere, stops it with everything saved; the same command goes on from there, to the
+    same result.
 
     \b
     Examples:
@@ -121,7 +126,22 @@ def train(
     length: dict[str, Any] = {"iterations": iterations, "protocol": protocol, "validate_every": validate_every}
     config = configure(method, **data, **named, **length, **run_settings(method, set_))
     folder = run_dir or default_run_dir(config)
-    _train(config, folder, data_root=data_root, device=device, max_seconds=max_seconds, evaluate=evaluate)
+    how: dict[str, Any] = {"device": device, "max_seconds": max_seconds, "watch_quality": watch_quality}
+    _train(config, folder, data_root=data_root, evaluate=evaluate, **how)
+
+
+def stop(run: RunPath) -> None:
+    """Ask a training to end, wherever it runs: another terminal, a notebook, another machine with the same disk.
+
+    It ends at its next logged iteration, with everything saved. The command or cell that started it goes on from there.
+
+    \b
+    Example:
+      ssmis stop runs/ugmcl-la-16
+    """
+    from ssmis_core.interrupts import ask_to_stop
+
+    print(f"{ask_to_stop(run)}: written; the training ends at its next logged iteration and deletes it")
 
 
 def evaluate(
@@ -184,15 +204,15 @@ def _train(
     *,
     data_root: Path | None,
     device: str,
-    max_seconds: float | None,
     evaluate: bool,
+    **how: Any,
 ) -> None:
     """Train and, when it came to its end, evaluate."""
     if evaluate:
         _check_test_files(config, data_root)
     from ssmis_core.training import train as train_method
 
-    run = train_method(config, run_dir=folder, data_root=data_root, device=device, max_seconds=max_seconds)
+    run = train_method(config, run_dir=folder, data_root=data_root, device=device, **how)
     if run.status != "finished":
         done = run.info["iterations_done"]
         print(f"{run.status} at iteration {done} of {config.iterations}; everything is saved in {run.path}")

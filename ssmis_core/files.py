@@ -92,6 +92,25 @@ def alone(folder: Path, *, what: str) -> Iterator[None]:
         yield
 
 
+def is_taken(folder: Path) -> bool | None:
+    """Whether a block of `alone` runs for the folder, in any process of this machine; None where nobody can tell."""
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+
+
 def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, allow_nan=False, default=str) + "\n"
     write_atomic(path, lambda temporary: temporary.write_text(text))

@@ -8,6 +8,8 @@ summary.json         means, spread, counts and the conventions they were made wi
 weights.safetensors  the selected weights
 checkpoint.pt        the state that training goes on from
 predictions/         one <case>.nii.gz a test case
+quality.csv          pseudo-labels against the truth, where somebody asked for it (see `quality`)
+stop                 asks a training to end, which then deletes it (see `interrupts`)
 
 An evaluation on another list than the test list has files of its own: cases-<split>.csv, summary-<split>.json and
 predictions-<split>/.
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from ssmis_core.datasets import Dataset
     from ssmis_core.methods.base import Method
 
-NAMES = ("stage", "split", "case", "class")  # columns that are never numbers
+NAMES = ("stage", "split", "case", "class", "answer")  # columns that are never numbers
+NOT_TERMS = ("iteration", "stage", "learning_rate", "seconds")  # columns of a history that are no loss terms
 VERSIONED = ("torch", "numpy", "scipy", "h5py", "nibabel", "MedPy", "safetensors")
 
 

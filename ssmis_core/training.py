@@ -31,7 +31,8 @@ from ssmis_core.methods.base import Method, Stage, Step
 from ssmis_core.networks.layers import check_patch
 from ssmis_core.observers import Observer
 from ssmis_core.progress import Progress, Reporter, TerminalReporter
-from ssmis_core.runs import Run
+from ssmis_core.quality import watch_pseudo_labels
+from ssmis_core.runs import NOT_TERMS, Run
 from ssmis_core.schedules import learning_rate_factor
 from ssmis_core.validation import Validator, held_out, rows_up_to
 from ssmis_core.views import Views
@@ -46,11 +47,13 @@ def train(
     max_seconds: float | None = None,
     report: Reporter | None = None,
     observers: Sequence[Observer] = (),
+    watch_quality: bool = False,
 ) -> Run:
     """Train a method and return its run folder; go on with it when the folder holds a part of the same training.
 
     max_seconds: stop after so long in this call, with a checkpoint and weights, yet never before one iteration (so 0
-    trains one). A Ctrl-C or kernel interrupt does the same.
+    trains one). A Ctrl-C, a kernel interrupt and `ssmis stop` (see `interrupts`) do the same.
+    watch_quality: at every log interval compare pseudo-labels with the truth, into quality.csv (see `quality`).
     Raises UserError for bad input before anything is written, NonFiniteLoss when a loss term is NaN or infinite.
     """
     if max_seconds is not None and not max_seconds >= 0:
@@ -66,11 +69,13 @@ def train(
             check_patch(config.patch, network, samples=samples)
         if Path(run_dir, "run.json").is_file() and Run.create(run_dir, config).status == "finished":
             return Run(run_dir)
+        if watch_quality:
+            observers = [*observers, watch_pseudo_labels(run_dir, config, method)]
         training = Training(config, method, dataset, device, report or TerminalReporter(), observers)
         run = Run.create(run_dir, config)
         with alone(run.path, what="training or evaluation"):
             training.open(run, shape=shape, data_root=None if data_root is None else str(Path(data_root).resolve()))
-            with stop_requests() as stop:
+            with stop_requests(run.path) as stop:
                 training.go(stop, max_seconds)
     return run
 
@@ -151,7 +156,7 @@ class Training:
                     break
             finished = self.state.stage == len(self.stages)
             self.save()
-            status = "finished" if finished else "interrupted" if stop else "stopped"
+            status = "finished" if finished else stop.status or "stopped"
         except BaseException as error:
             told = {"error": str(error)} if isinstance(error, NonFiniteLoss | UserError) else {}
             with suppress(UserError):  # of the two, the error that stopped the training is the one to tell
@@ -182,6 +187,7 @@ class Training:
                     observer.see(clock, batch, step, views, self.bank)
             if self.state.done % self.config.log_every == 0 or self.state.t == stage.iterations:
                 self.write_row(stage, rate)
+                stop.look()
             if self.validator.due(self.state.done, last=self.state.t == stage.iterations):
                 self.validate(stage)
             if stop or self.out_of_time(max_seconds):
@@ -289,7 +295,5 @@ class Training:
         seconds, done = self.elapsed(), self.state.done
         remaining = seconds / max(1, done) * (self.total - done)
         last = self.state.history[-1] if self.state.history else {}
-        terms = {
-            key: value for key, value in last.items() if key not in ("iteration", "stage", "learning_rate", "seconds")
-        }
+        terms = {key: value for key, value in last.items() if key not in NOT_TERMS}
         self.report(Progress(done, self.total, seconds, remaining, terms, status))

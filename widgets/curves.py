@@ -8,10 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ssmis_core.runs import Run
+from ssmis_core.runs import NOT_TERMS, Run
 from widgets import style
 
-NOT_TERMS = ("iteration", "stage", "learning_rate", "seconds")
 WEIGHTS = ("consistency_weight",)
 
 

@@ -161,6 +161,12 @@ class CPAM(Method):
         sides = [side.expand(target["l_a"].shape)[:, None] for side in (mask, 1.0 - mask)]
         trusted = self.reliable_regions(logits, target, sides, batch, views) if self.options.trcm else sides
 
+        if views is not None:
+            rows = range(batch.num_labeled, len(batch.image))
+            views.keep("mask", batch, 0, rows, taught=torch.cat(sides))  # the side of the box that each is shown on
+            if self.options.trcm:
+                views.keep("mask", batch, 0, rows, trusted=torch.cat(trusted))
+
         region, weight = {"l": sides, "u": trusted}, {"l": 1.0, "u": self.options.gamma}  # by a part's first letter
         terms: ByName = {}
         for name, pair in self.mixes.items():

@@ -51,6 +51,7 @@ class MeanTeacher(Method):
         if views is not None:
             views.keep("image", batch, image=x)
             views.keep("probability", batch, probability=p)
+            views.keep("probability", batch, 0, range(n, len(x)), teacher_probability=p_teacher)
         return Step(total, {**terms, "consistency_weight": weight})
 
     def after_step(self, clock: Clock) -> None:

@@ -169,6 +169,7 @@ def test_help_imports_nothing_slow() -> None:
         ["data", "check"],
         ["methods"],
         ["train"],
+        ["stop"],
         ["evaluate"],
         ["predict"],
     ],
