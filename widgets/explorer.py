@@ -14,9 +14,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ssmis_core.errors import UserError
+from widgets.chart import Chart
+from widgets.sheet import sheet
 from widgets.slices import Outline, Panel, panels
 from widgets.viewer import Layer, Viewer, link
 
+WIDEST = 1150  # pixels of a still; charts stand below the slices where there is no room beside them
 LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")  # set where somebody sits in front of the kernel
 
 
@@ -26,9 +29,10 @@ def live() -> bool:
 
 
 class Explorer(ipywidgets.VBox):
-    """Controls above, numbers and viewers below; moving a control computes anew.
+    """Controls above, numbers and pictures below; moving a control computes anew.
 
-    compute: takes the controls' values by name, draws into the viewers and returns named numbers (or texts).
+    compute: takes the controls' values by name, draws into the pictures and returns named numbers (or texts).
+    viewers: volumes, which share one crosshair; charts: plotly figures, beside the viewers where there is room.
     reading: one line on how to read it. `numbers` has what was computed last, `seconds` how long it took; a UserError
     is shown in its line and leaves everything as it was. `still()` is a plotly figure of what is shown, which stands
     in for the explorer where a notebook runs without a reader. `close()` frees everything.
@@ -41,8 +45,10 @@ class Explorer(ipywidgets.VBox):
         controls: Mapping[str, ipywidgets.ValueWidget],
         viewers: Sequence[Viewer],
         compute: Callable[..., Mapping[str, Any]],
+        charts: Sequence[Chart] = (),
     ):
-        self.title, self.reading, self.controls, self.viewers = title, reading, dict(controls), list(viewers)
+        self.title, self.reading, self.controls = title, reading, dict(controls)
+        self.viewers, self.charts = list(viewers), list(charts)
         self.numbers: dict[str, Any] = {}
         self.seconds = 0.0
         self._compute = compute
@@ -53,9 +59,11 @@ class Explorer(ipywidgets.VBox):
         self._links = link(*self.viewers)
         head = ipywidgets.HTML(f"<h3>{html.escape(title)}</h3><p>{html.escape(reading)}</p>")
         flow = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 14px")
-        super().__init__(
-            [head, ipywidgets.Box(list(self.controls.values()), layout=flow), self._line, self._table, *viewers]
-        )
+        box = ipywidgets.Box(list(self.controls.values()), layout=flow)
+        column = ipywidgets.VBox(list(viewers), layout=ipywidgets.Layout(flex="1 1 790px"))  # three planes
+        wrapped = ipywidgets.Layout(flex_flow="row wrap", grid_gap="8px")
+        pictures = ipywidgets.Box([column, *charts] if viewers else list(charts), layout=wrapped)
+        super().__init__([head, box, self._line, self._table, pictures])
         self.add_class("ssmis-explorer")
         self.refresh()
 
@@ -76,34 +84,28 @@ class Explorer(ipywidgets.VBox):
         self._table.value = f"<table class='ssmis-numbers'>{cells}</table>"
 
     def still(self) -> go.Figure:
-        """The slices at the crosshair with their outlines, and every map, as one figure."""
-        rows = [stills(viewer) for viewer in self.viewers]
-        columns = max(map(len, rows))
+        """The slices at the crosshair with their outlines, every map, and the charts, as one figure."""
+        charts = [chart.figure for chart in self.charts]
+        figures = [self._slices()] if self.viewers else []
+        one_row = sum(one.layout.width for one in [*figures, *charts]) <= WIDEST
+        rows = [[*figures, *charts]] if one_row else [figures, charts]
+        letters = max(sum(one.layout.width for one in row) for row in rows) // 8  # about what fits into a line
         numbers = ", ".join(f"{name} {told(value)}" for name, value in self.numbers.items())
-        lines = textwrap.wrap(numbers, 34 * columns)  # about what fits under so many panels
-        first = self.viewers[0]
-        spacing = first.spacing[: first.dims] if first.in_mm else None
-        figure = panels(
-            [part for row in rows for part in row],
-            title=self.title,
-            alt=f"{self.reading} {numbers}.",
-            spacing=spacing,
-            columns=columns,
-            slices=[first.cursor[2]],
-            panel_height=215,
-        )
-        place = {"x": 0, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top", "yshift": -105}
-        figure.add_annotation(text="<br>".join(lines), align="left", showarrow=False, **place)
-        room = 25 + 20 * len(lines)
-        title = "<br>".join(textwrap.wrap(self.title, 34 * columns))
-        return figure.update_layout(
-            height=figure.layout.height + room, margin_b=figure.layout.margin.b + room, title_text=title
-        )
+        title = "<br>".join(textwrap.wrap(self.title, letters))
+        return sheet(rows, title=title, alt=f"{self.reading} {numbers}.", foot=textwrap.wrap(numbers, letters))
 
     def close(self) -> None:
         """Take it off the page and free what it holds, the parts that ipywidgets makes unasked included."""
         for one in [*self._links, *parts_of(self)]:
-            Viewer.close(one) if isinstance(one, Viewer) else ipywidgets.Widget.close(one)
+            super().close() if one is self else one.close()
+
+    def _slices(self) -> go.Figure:
+        """What all viewers show, a row a viewer."""
+        rows, first = [stills(viewer) for viewer in self.viewers], self.viewers[0]
+        spacing = first.spacing[: first.dims] if first.in_mm else None
+        parts, place = [part for row in rows for part in row], [first.cursor[2]]
+        columns = max(map(len, rows))
+        return panels(parts, title="", alt="", spacing=spacing, columns=columns, slices=place, panel_height=215)
 
     def _moved(self, _change: Any) -> None:
         self.refresh()

@@ -371,7 +371,16 @@ class View {
 
 export default {
   render({ model, el }) {
-    const view = new View(model, el);
-    return () => view.close();
+    let view = new View(model, el);
+    const anew = () => {
+      view.close();
+      el.replaceChildren();
+      view = new View(model, el);
+    };
+    model.on("change:volume", anew);
+    return () => {
+      model.off("change:volume", anew);
+      view.close();
+    };
   },
 };

@@ -65,6 +65,7 @@ class Viewer(anywidget.AnyWidget):
     cursor: Any = traitlets.List().tag(sync=True)
     window: Any = traitlets.List().tag(sync=True)
     looks: Any = traitlets.Dict().tag(sync=True)
+    volume = traitlets.Int(0).tag(sync=True)  # counts `show_volume`: the page begins anew
 
     def __init__(
         self, image: np.ndarray, *, spacing: Sequence[float] | None = None, title: str = "", name: str = "image"
@@ -75,16 +76,20 @@ class Viewer(anywidget.AnyWidget):
         if image.ndim not in (2, 3) or 0 in image.shape:
             raise UserError(f"viewer: image has shape {image.shape}, expected [X, Y] or [X, Y, Z] with voxels")
         self.dims = image.ndim
-        shape = [*image.shape, 1][:3]
-        super().__init__(
-            title=title,
-            shape=[int(n) for n in shape],
-            spacing=[float(s) for s in (*(spacing or (1.0,) * image.ndim), 1.0)][:3],
-            in_mm=spacing is not None,
-            cursor=[int(n) // 2 for n in shape],
-            window=[0.0, 1.0],
-        )
+        super().__init__(title=title, window=[0.0, 1.0], **_frame(image, spacing))
         self.on_msg(self._answer)
+        self.show_image(image)
+
+    def show_volume(self, image: np.ndarray, *, spacing: Sequence[float] | None = None) -> None:
+        """Begin anew with another volume, of any shape with as many axes; overlays go, what they looked like stays."""
+        image = np.asarray(image)
+        if image.ndim != self.dims or 0 in image.shape:
+            raise UserError(f"viewer: image has shape {image.shape}, expected {self.dims} axes with voxels")
+        self.layers.clear()
+        with self.hold_sync():
+            for name, value in _frame(image, spacing).items():
+                setattr(self, name, value)
+            self.volume += 1
         self.show_image(image)
 
     def show_image(self, image: np.ndarray) -> None:
@@ -195,6 +200,17 @@ class Viewer(anywidget.AnyWidget):
         if content.get("type") == "ready":
             for name in self.layers:
                 self._tell(name)
+
+
+def _frame(image: np.ndarray, spacing: Sequence[float] | None) -> dict[str, Any]:
+    """What a page must know of a volume before it draws it."""
+    shape = [*image.shape, 1][:3]
+    return {
+        "shape": [int(n) for n in shape],
+        "spacing": [float(s) for s in (*(spacing or (1.0,) * image.ndim), 1.0)][:3],
+        "in_mm": spacing is not None,
+        "cursor": [int(n) // 2 for n in shape],
+    }
 
 
 def as_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
