@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from ssmis_core.errors import UserError, unknown
 
-__all__ = ["ASD_RULES", "EMPTY_POLICIES", "HD95_RULES", "Scores", "evaluate", "evaluate_classes"]
+__all__ = ["ASD_RULES", "EMPTY_POLICIES", "HD95_RULES", "Scores", "evaluate", "evaluate_classes", "surface_distances"]
 
 EMPTY_POLICIES = ("nan", "zero")
 HD95_RULES = ("pooled", "max")
@@ -30,6 +30,7 @@ ASD_RULES = ("one-sided", "two-sided")
 LOOKUP_REACH = 4
 
 Mask = NDArray[np.bool_]
+Distances = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,22 @@ def evaluate_classes(
     return [_score(predicted == k, true == k, steps, empty, hd95, asd) for k in range(1, num_classes)]
 
 
+def surface_distances(
+    prediction: ArrayLike, reference: ArrayLike, spacing: Sequence[float] | None = None
+) -> tuple[Distances, Distances]:
+    """({d(p, R)}, {d(r, P)}): what `evaluate` takes hd95 and asd of, a distance a surface voxel in raster order.
+
+    Arguments, units and errors are those of `evaluate`. Two empty arrays where either object is missing.
+    """
+    predicted, true = _pair(prediction, reference)
+    for name, array in (("prediction", predicted), ("reference", true)):
+        _check_values(array, 2, name, "surface_distances takes one binary object with values 0 and 1")
+    steps = _check_spacing(spacing, predicted.ndim)
+    if not predicted.any() or not true.any():
+        return np.empty(0), np.empty(0)
+    return _directed(predicted.astype(bool, copy=False), true.astype(bool, copy=False), steps)
+
+
 def _score(prediction: Mask, reference: Mask, spacing: tuple[float, ...], empty: str, hd95: str, asd: str) -> Scores:
     """The scores of two masks that were checked."""
     size_p, size_r = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
@@ -135,9 +152,7 @@ def _score(prediction: Mask, reference: Mask, spacing: tuple[float, ...], empty:
     box = _box(prediction | reference)
     prediction, reference = np.ascontiguousarray(prediction[box]), np.ascontiguousarray(reference[box])
     common = int(np.count_nonzero(prediction & reference))
-    surface_p, surface_r = _surface(prediction), _surface(reference)
-    there = _distances(surface_p, surface_r, spacing)
-    back = _distances(surface_r, surface_p, spacing)
+    there, back = _directed(prediction, reference, spacing)
     both = np.concatenate((there, back))
     if hd95 == "pooled":
         far = float(np.percentile(both, 95))
@@ -145,6 +160,12 @@ def _score(prediction: Mask, reference: Mask, spacing: tuple[float, ...], empty:
         far = float(max(np.percentile(there, 95), np.percentile(back, 95)))
     mean = float(there.mean() if asd == "one-sided" else both.mean())
     return Scores(2 * common / (size_p + size_r), common / (size_p + size_r - common), far, mean)
+
+
+def _directed(prediction: Mask, reference: Mask, spacing: tuple[float, ...]) -> tuple[Distances, Distances]:
+    """The distances from the prediction's surface to the reference's, and back."""
+    surface_p, surface_r = _surface(prediction), _surface(reference)
+    return _distances(surface_p, surface_r, spacing), _distances(surface_r, surface_p, spacing)
 
 
 def _surface(mask: Mask) -> Mask:
@@ -158,7 +179,7 @@ def _surface(mask: Mask) -> Mask:
     return mask & ~inner
 
 
-def _distances(source: Mask, target: Mask, spacing: tuple[float, ...]) -> NDArray[np.float64]:
+def _distances(source: Mask, target: Mask, spacing: tuple[float, ...]) -> Distances:
     """Distance from every True voxel of `source` (in raster order) to the nearest True voxel of `target`; exact.
 
     Two surfaces that nearly agree are the usual case, so nearest voxels are first looked up in shells of growing

@@ -36,15 +36,18 @@ def mean_interval(values: Sequence[float] | np.ndarray, *, confidence: float = 0
 
     The half width is NaN for fewer than two values, the mean too for none.
     """
-    from scipy import stats
-
     known = np.asarray(values, float)
     known = known[~np.isnan(known)]
     n = len(known)
     mean = float(known.mean()) if n else math.nan
-    if n < 2:
-        return mean, math.nan
-    return mean, float(stats.t.ppf(0.5 + confidence / 2, n - 1) * known.std(ddof=1) / math.sqrt(n))
+    return mean, half_width(float(known.std(ddof=1)), n, confidence=confidence) if n > 1 else math.nan
+
+
+def half_width(std: float, n: int, *, confidence: float = 0.95) -> float:
+    """Half the width of Student's interval of the mean of n values that have this standard deviation."""
+    from scipy import stats
+
+    return float(stats.t.ppf(0.5 + confidence / 2, n - 1) * std / math.sqrt(n))
 
 
 def paired_difference(
@@ -69,6 +72,35 @@ def paired_difference(
     p = float(stats.ttest_1samp(difference, 0.0).pvalue) if std > 0 else float(mean == 0.0)
     effect = mean / std if std > 0 else math.copysign(math.inf, mean) if mean else 0.0
     return PairedDifference(mean, mean - half, mean + half, n, p, effect)
+
+
+def paired_power(difference: float, std: float, n: int, *, alpha: float = 0.05) -> float:
+    """Chance that a paired t-test over n cases finds a true mean difference (two-sided, p < alpha).
+
+    std: of the single differences. Source: the noncentral t distribution; Cohen, Statistical Power Analysis for the
+    Behavioral Sciences (1988).
+    """
+    from scipy import stats
+
+    if n < 2 or not std > 0:
+        raise UserError(f"power of n={n} pairs with std={std:g}: expected two pairs or more and std > 0")
+    limit, shift = stats.t.ppf(1 - alpha / 2, n - 1), difference / std * math.sqrt(n)
+    return float(stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift))
+
+
+def cases_needed(difference: float, std: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
+    """The fewest cases with which `paired_power` reaches a power. UserError for no difference, which none can find."""
+    if not difference:
+        raise UserError("cases needed for a difference of 0: expected another number")
+    high = 2
+    while paired_power(difference, std, high, alpha=alpha) < power:
+        high *= 2
+    low = high // 2  # too few, or 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = paired_power(difference, std, middle, alpha=alpha) >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from ssmis_core.errors import UserError
-from ssmis_core.metrics import Scores, evaluate, evaluate_classes
+from ssmis_core.metrics import Scores, evaluate, evaluate_classes, surface_distances
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +252,28 @@ def test_label_values_outside_the_classes_are_told(value, num_classes, told):
 def test_metrics_import_without_torch_or_medpy():
     code = "import sys, ssmis_core.metrics; sys.exit(any(name in sys.modules for name in ('torch', 'medpy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("spacing", [None, (0.5, 2.0, 1.25)])
+def test_surface_distances_are_what_the_scores_are_made_of(spacing):
+    prediction, reference = np.zeros((2, 15, 14, 13), np.uint8)
+    prediction[2:9, 3:8, 4:9] = 1
+    reference[4:12, 3:7, 4:11] = 1
+    there, back = surface_distances(prediction, reference, spacing)
+    pooled, other = (evaluate(prediction, reference, spacing, hd95=rule) for rule in ("pooled", "max"))
+    both = np.concatenate((there, back))
+    assert pooled.hd95 == np.percentile(both, 95)
+    assert other.hd95 == max(np.percentile(there, 95), np.percentile(back, 95))
+    assert pooled.asd == there.mean() and evaluate(prediction, reference, spacing, asd="two-sided").asd == both.mean()
+    swapped = surface_distances(reference, prediction, spacing)
+    np.testing.assert_array_equal(swapped[0], back)
+
+
+def test_surface_distances_of_an_object_that_is_missing_are_none():
+    full, nothing = np.ones((4, 4)), np.zeros((4, 4))
+    for pair in ((full, nothing), (nothing, full), (nothing, nothing)):
+        assert [one.size for one in surface_distances(*pair)] == [0, 0]
+    with pytest.raises(UserError, match="expected equal shapes"):
+        surface_distances(full, np.ones((4, 5)))
+    with pytest.raises(UserError, match="takes one binary object"):
+        surface_distances(2 * full, full)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ssmis_core.errors import UserError
-from ssmis_core.statistics import holm, mean_interval, paired_difference
+from ssmis_core.statistics import cases_needed, half_width, holm, mean_interval, paired_difference, paired_power
 
 NAN = math.nan
 A, B = [0.71, 0.80, 0.62, 0.90, 0.77], [0.65, 0.81, 0.55, 0.84, 0.70]
@@ -69,3 +69,29 @@ def test_fewer_than_two_pairs_or_unequal_sides_are_errors() -> None:
 def test_holms_correction_is_the_textbooks() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.2]) == [0.2] and holm([]) == [] and max(holm([0.9, 0.8, 0.7])) == 1.0
+
+
+@pytest.mark.parametrize(("effect", "cases"), [(0.2, 199), (0.5, 34), (0.8, 15), (-0.5, 34), (40.0, 2)])
+def test_as_many_cases_are_needed_as_in_textbooks(effect: float, cases: int) -> None:
+    assert cases_needed(effect, 1.0) == cases_needed(3 * effect, 3.0) == cases
+    assert paired_power(effect, 1.0, cases) >= 0.8
+    assert cases == 2 or paired_power(effect, 1.0, cases - 1) < 0.8
+
+
+def test_power_is_how_often_the_paired_test_finds_the_difference() -> None:
+    draws = np.random.default_rng(0).normal(0.6, 1.0, (4000, 12))
+    found = stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05
+    assert paired_power(0.6, 1.0, 12) == pytest.approx(found.mean(), abs=0.025)
+    assert paired_power(0.0, 1.0, 12) == pytest.approx(0.05)
+
+
+def test_power_of_what_cannot_be_tested_is_one_line() -> None:
+    for wrong in ((1.0, 1.0, 1), (1.0, 0.0, 5), (1.0, NAN, 5)):
+        with pytest.raises(UserError, match="expected two pairs or more and std > 0"):
+            paired_power(*wrong)
+    with pytest.raises(UserError, match="difference of 0"):
+        cases_needed(0.0, 1.0)
+
+
+def test_the_half_width_is_that_of_the_interval_of_the_mean() -> None:
+    assert half_width(float(np.std(A, ddof=1)), len(A)) == pytest.approx(mean_interval(A)[1])
