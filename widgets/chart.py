@@ -44,7 +44,7 @@ class Chart(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Free the figure, here and in the browser."""
-        self.figure = go.Figure()
+        self.__dict__.pop("figure", None)
         self._picks.clear()
         super().close()
 

@@ -89,10 +89,10 @@ class Explorer(ipywidgets.VBox):
         figures = [self._slices()] if self.viewers else []
         one_row = sum(one.layout.width for one in [*figures, *charts]) <= WIDEST
         rows = [[*figures, *charts]] if one_row else [figures, charts]
-        letters = max(sum(one.layout.width for one in row) for row in rows) // 8  # about what fits into a line
+        width = max(sum(one.layout.width for one in row) for row in rows)
         numbers = ", ".join(f"{name} {told(value)}" for name, value in self.numbers.items())
-        title = "<br>".join(textwrap.wrap(self.title, letters))
-        return sheet(rows, title=title, alt=f"{self.reading} {numbers}.", foot=textwrap.wrap(numbers, letters))
+        title = "<br>".join(textwrap.wrap(self.title, width // 9))  # about so many pixels a letter
+        return sheet(rows, title=title, alt=f"{self.reading} {numbers}.", foot=textwrap.wrap(numbers, width // 7))
 
     def close(self) -> None:
         """Take it off the page and free what it holds, the parts that ipywidgets makes unasked included."""
