@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from ssmis_core.metrics import Scores, evaluate
 from widgets import style
 from widgets.distance import square_axes
+from widgets.mistakes import shifted
 from widgets.pixels import best_slice, cut, grey, line_of
 
 
@@ -22,7 +23,7 @@ def mistakes(label: np.ndarray) -> dict[str, np.ndarray]:
     reference = np.asarray(label) != 0
     made = {"perfect": reference}
     for voxels in (1, 2, 4):
-        made[f"shifted by {voxels}"] = _shifted(reference, voxels)
+        made[f"shifted by {voxels}"] = shifted(reference, [voxels])
     made["shrunk by 1"] = ndimage.binary_erosion(reference)
     made["swollen by 1"] = ndimage.binary_dilation(reference)
     for name, share in (("small far blob", 12), ("large far blob", 5)):
@@ -71,13 +72,6 @@ def score_of_mistakes(
     figure.update_layout(margin={"t": 85, "l": 60, "r": 60, "b": 190}, bargap=0.35)
     alt = "Nine predictions with one known mistake each, and their Dice and 95 % Hausdorff distance as bars."
     return style.finish(figure, title=title, alt=alt, height=560, width=940)
-
-
-def _shifted(mask: np.ndarray, voxels: int) -> np.ndarray:
-    """The mask moved along the first axis, empty where nothing comes from."""
-    moved = np.zeros_like(mask)
-    moved[voxels:] = mask[:-voxels]
-    return moved
 
 
 def _bars(figure: go.Figure, scores: dict[str, Scores]) -> None:

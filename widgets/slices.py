@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
 from ssmis_core.errors import UserError
@@ -16,9 +17,11 @@ from widgets.cuts import choose_cuts
 from widgets.pixels import cut, grey, line_of
 
 DIVERGING = "PuOr"
+# too little in the colour of the reference, too much in that of the prediction
+ERROR = [[share, f"rgb{hex_to_rgb(colour)}"] for share, colour in ((0, style.SKY), (0.5, "#F7F7F7"), (1, style.ORANGE))]
 
 # kind: (colours, lowest, highest, what the colour bar says); None: highest from the data, lowest its negative; no bar
-KINDS: dict[str, tuple[str, float | None, float | None, str | None]] = {
+KINDS: dict[str, tuple[Any, float | None, float | None, str | None]] = {
     "image": ("Gray", 0, 255, None),
     "probability": ("Cividis", 0.0, 1.0, "probability"),
     "distance": (DIVERGING, -1.0, 1.0, "signed distance"),
@@ -29,6 +32,7 @@ KINDS: dict[str, tuple[str, float | None, float | None, str | None]] = {
     "score": ("Cividis", 0.0, 1.0, "score"),
     "cosine": ("Cividis", 0.0, None, "cosine distance"),
     "weight": ("Cividis", 0.0, 1.0, "weight in the loss"),
+    "error": (ERROR, -1.0, 1.0, "prediction minus reference"),
 }
 
 

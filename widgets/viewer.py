@@ -143,7 +143,8 @@ class Viewer(anywidget.AnyWidget):
             high = top if top is not None else max(float(np.nanmax(np.abs(values))), 1e-6)
         low = -high if low is None else low
         shares = np.linspace(0.0, 1.0, 256)
-        samples = plotly.colors.sample_colorscale(plotly.colors.get_colorscale(scale), list(shares), colortype="tuple")
+        scale = plotly.colors.get_colorscale(scale) if isinstance(scale, str) else scale
+        samples = plotly.colors.sample_colorscale(scale, list(shares), colortype="tuple")
         table = np.empty((256, 4), np.uint8)
         table[:, :3] = np.rint(255 * np.array(samples))
         table[:, 3] = np.rint(255 * (np.abs(2 * shares - 1) if low < 0 else shares))
