@@ -88,11 +88,19 @@ def translation_kl(first: Tensor, second: Tensor, *, over: str = "classes") -> T
     along that axis. A region without voxels gives 0.
     Source: Liu et al., TraCoCo (TMI), translation consistency loss, and its released code.
     """
-    axis = 1 if over == "classes" else 2
-    log_p, log_q = (torch.log_softmax(logits.float(), dim=axis) for logits in (first, second))
-    divergence = log_q.exp() * (log_q - log_p)
+    divergence = _divergence(first, second, over)
     voxels = divergence.numel() // divergence.shape[1]
     return divergence.sum() / max(1, voxels if over == "classes" else divergence.numel())
+
+
+def translation_kl_map(first: Tensor, second: Tensor, *, over: str = "classes") -> Tensor:
+    """What every voxel adds to `translation_kl`, whose value is the mean of this map: [batch, 1, *spatial].
+
+    Over "classes" it is the divergence of the two answers at the voxel, 0 or more. Over "space" a voxel may add less
+    than 0: only the sum along the axis is a divergence.
+    """
+    divergence = _divergence(first, second, over)
+    return divergence.sum(1, keepdim=True) if over == "classes" else divergence.mean(1, keepdim=True)
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
@@ -103,6 +111,12 @@ def negative_entropy(logits: Tensor) -> Tensor:
     """
     log_p = torch.log_softmax(logits.float(), dim=1)
     return (log_p.exp() * log_p).sum() / max(1, log_p.numel() // log_p.shape[1])
+
+
+def negative_entropy_map(logits: Tensor) -> Tensor:
+    """sum_k p_k log p_k of every voxel, whose mean is `negative_entropy`: [batch, 1, *spatial]."""
+    log_p = torch.log_softmax(logits.float(), dim=1)
+    return (log_p.exp() * log_p).sum(1, keepdim=True)
 
 
 def confident_regions(prob: Tensor, *, positive: float = 0.65, negative: float = 0.1) -> tuple[Tensor, Tensor]:
@@ -175,3 +189,9 @@ def region_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
     """
     dice = region_dice_loss(probabilities(logits), target, region)
     return 0.5 * (dice + region_cross_entropy(logits, target, region))
+
+
+def _divergence(first: Tensor, second: Tensor, over: str) -> Tensor:
+    """p_2 (log p_2 - log p_1) of every entry, with the softmax over the classes or over the first spatial axis."""
+    log_p, log_q = (torch.log_softmax(one.float(), dim=1 if over == "classes" else 2) for one in (first, second))
+    return log_q.exp() * (log_q - log_p)

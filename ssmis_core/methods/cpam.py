@@ -9,7 +9,7 @@ pseudo-label only where the labeled scan that shares its place is predicted righ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -190,9 +190,13 @@ class CPAM(Method):
 
     def box(self, batch: Batch, draws: Draws) -> Tensor:
         """M of this iteration, one for the batch and all mixes; its corner is the draw "box"."""
-        o, shape = self.options, batch.image.shape[2:]
-        corner = draws.integers("box", 0, box_places(shape, o.box_frame[: self.dims] or shape, o.box))
-        return box_mask(shape, corner, o.box, batch.image.device)
+        shape = batch.image.shape[2:]
+        corner = draws.integers("box", 0, self.box_places(shape))
+        return box_mask(shape, corner, self.options.box, batch.image.device)
+
+    def box_places(self, shape: Sequence[int]) -> list[int]:
+        """Along each axis of a patch the number of corners at which the box may start, 0 being the first."""
+        return box_places(shape, self.options.box_frame[: self.dims] or shape, self.options.box)
 
     def pseudo_labels(self, batch: Batch, views: Views | None) -> list[Tensor]:
         """What the teacher takes unlabeled images a and b for, without a gradient."""

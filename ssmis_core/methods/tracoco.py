@@ -25,8 +25,10 @@ from ssmis_core.losses import (
     dice_loss,
     masked_mse,
     negative_entropy,
+    negative_entropy_map,
     probabilities,
     translation_kl,
+    translation_kl_map,
 )
 from ssmis_core.methods.base import Card, Method, RampedOptions, Step
 from ssmis_core.perturbations import add_uniform_noise, draw_cutmix, paste
@@ -146,14 +148,16 @@ class TraCoCo(Method):
             second = student(self.noisy(batch.images(1), f"second_noise_{name}", draws)).logits
             if views is not None:
                 views.keep("probability", batch, 1, **{f"second_probability_{name}": probabilities(second)})
-            terms |= self.translation(logits, second, batch, views)
+            terms |= self.translation(name, logits, second, batch, views)
         terms["co_training"] = self.co_training(name, student, teacher, batch, draws, views)
         return terms
 
-    def translation(self, first: Tensor, second: Tensor, batch: Batch, views: Views | None) -> dict[str, Tensor]:
+    def translation(
+        self, name: str, first: Tensor, second: Tensor, batch: Batch, views: Views | None
+    ) -> dict[str, Tensor]:
         """L_tra's two parts on the voxels that both crops share: KL summed over samples, mean negative entropy."""
         o, shape = self.options, first.shape[2:]
-        divergences, entropies, shared = [], [], torch.zeros((2, len(first), 1, *shape), device=first.device)
+        divergences, entropies, shared = [], [], []
         corners = zip(batch.corners(0).tolist(), batch.corners(1).tolist(), batch.turn, strict=True)
         for row, (corner, other, turn) in enumerate(corners):
             here, there = overlap_slices(corner, other, shape, turn)
@@ -162,11 +166,23 @@ class TraCoCo(Method):
                 a, b = a.clamp(1e-6, 1.0), b.clamp(1e-6, 1.0)
             divergences.append(translation_kl(a, b, over=o.kl_over))
             entropies.append(0.5 * (negative_entropy(a) + negative_entropy(b)))
-            shared[0, row, 0][here] = shared[1, row, 0][there] = 1.0
+            shared.append((here, there, a.detach(), b.detach()))
         if views is not None:
-            views.keep("mask", batch, overlap=shared[0])
-            views.keep("mask", batch, 1, second_overlap=shared[1])
+            self.keep_overlap(name, shared, batch, views)
         return {"translation_kl": torch.stack(divergences).sum(), "negative_entropy": torch.stack(entropies).mean()}
+
+    def keep_overlap(
+        self, name: str, shared: list[tuple[Any, Any, Tensor, Tensor]], batch: Batch, views: Views
+    ) -> None:
+        """The shared voxels of both crops as views, and on the first crops what each of them adds to L_tra's parts."""
+        maps = torch.zeros((4, len(shared), 1, *batch.image.shape[2:]), device=batch.image.device)
+        for row, (here, there, a, b) in enumerate(shared):
+            maps[0, row, 0][here] = maps[1, row, 0][there] = 1.0
+            maps[2, row, 0][here] = translation_kl_map(a, b, over=self.options.kl_over)[0, 0]
+            maps[3, row, 0][here] = -0.5 * (negative_entropy_map(a) + negative_entropy_map(b))[0, 0]
+        views.keep("mask", batch, overlap=maps[0])
+        views.keep("mask", batch, 1, second_overlap=maps[1])
+        views.keep("uncertainty", batch, **{f"divergence_{name}": maps[2], f"overlap_entropy_{name}": maps[3]})
 
     def co_training(
         self, name: str, student: nn.Module, teacher: nn.Module, batch: Batch, draws: Draws, views: Views | None

@@ -108,6 +108,20 @@ def test_the_overlap_views_show_the_same_voxels_of_both_crops(make_batch: Make) 
     assert torch.equal(views["overlap"].corner, batch.corners(0))
 
 
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_each_voxels_share_of_the_translation_terms_is_a_view(variant: str, make_batch: Make) -> None:
+    batch, views = make_batch(num_classes=3), Views()
+    taken = step(tracoco(variant=variant), batch, views)
+    shared = views["overlap"].value
+    sums = {"divergence": torch.zeros(()), "overlap_entropy": torch.zeros(())}
+    for name in sums:
+        for one in (views[f"{name}_1"], views[f"{name}_2"]):
+            assert bool((one.value[shared == 0] == 0).all()) and torch.equal(one.corner, batch.corners(0))
+            sums[name] += (one.value.flatten(1).sum(1) / shared.flatten(1).sum(1)).sum()
+    torch.testing.assert_close(taken.terms["translation_kl"].detach(), sums["divergence"], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(taken.terms["negative_entropy"].detach(), -sums["overlap_entropy"] / 4)
+
+
 def networks_with_gradient(method: Any, total: Tensor) -> list[bool]:
     method.zero_grad()
     total.backward(retain_graph=True)

@@ -17,8 +17,10 @@ from ssmis_core.losses import (
     confident_regional_cross_entropy,
     confident_regions,
     negative_entropy,
+    negative_entropy_map,
     probabilities,
     translation_kl,
+    translation_kl_map,
 )
 from ssmis_core.perturbations import add_uniform_noise, box_masks, draw_cutmix, paste
 
@@ -62,6 +64,18 @@ def test_negative_entropy_lies_between_minus_ln_k_and_0(num_classes: int, shape:
     sure = torch.zeros_like(logits)
     sure[:, 0] = 200.0
     assert float(negative_entropy(sure)) == pytest.approx(0.0, abs=1e-6)
+
+
+@given(classes, shapes, seeds)
+def test_the_maps_tell_what_each_voxel_adds_to_the_terms(num_classes: int, shape: tuple[int, ...], seed: int) -> None:
+    a, b = logits_of(num_classes, shape, seed), logits_of(num_classes, shape, seed + 1)
+    for over in ("classes", "space"):
+        each = translation_kl_map(a, b, over=over)
+        assert each.shape == (2, 1, *shape) and (over == "space" or float(each.min()) > -1e-6)
+        torch.testing.assert_close(each.mean(), translation_kl(a, b, over=over), rtol=1e-4, atol=1e-6)
+    each = negative_entropy_map(a)
+    assert each.shape == (2, 1, *shape) and -math.log(num_classes) - 1e-5 <= float(each.min()) <= float(each.max()) <= 0
+    torch.testing.assert_close(each.mean(), negative_entropy(a), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("over", ["classes", "space"])
