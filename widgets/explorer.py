@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from ssmis_core.errors import UserError
 from widgets.chart import Chart
-from widgets.sheet import sheet
+from widgets.sheet import legend_width, sheet
 from widgets.slices import Outline, Panel, panels
 from widgets.viewer import Layer, Viewer, link
 
@@ -60,9 +60,11 @@ class Explorer(ipywidgets.VBox):
         head = ipywidgets.HTML(f"<h3>{html.escape(title)}</h3><p>{html.escape(reading)}</p>")
         flow = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 14px")
         box = ipywidgets.Box(list(self.controls.values()), layout=flow)
-        column = ipywidgets.VBox(list(viewers), layout=ipywidgets.Layout(flex="1 1 790px"))  # three planes
+        parts: list[ipywidgets.Widget] = list(charts)
+        if viewers:  # one below the other, as wide as three planes
+            parts.insert(0, ipywidgets.VBox(list(viewers), layout=ipywidgets.Layout(flex="1 1 790px")))
         wrapped = ipywidgets.Layout(flex_flow="row wrap", grid_gap="8px")
-        pictures = ipywidgets.Box([column, *charts] if viewers else list(charts), layout=wrapped)
+        pictures = ipywidgets.Box(parts, layout=wrapped)
         super().__init__([head, box, self._line, self._table, pictures])
         self.add_class("ssmis-explorer")
         self.refresh()
@@ -85,27 +87,23 @@ class Explorer(ipywidgets.VBox):
 
     def still(self) -> go.Figure:
         """The slices at the crosshair with their outlines, every map, and the charts, as one figure."""
-        charts = [chart.figure for chart in self.charts]
-        figures = [self._slices()] if self.viewers else []
-        one_row = sum(one.layout.width for one in [*figures, *charts]) <= WIDEST
-        rows = [[*figures, *charts]] if one_row else [figures, charts]
+        slices, charts = [slices_of(viewer) for viewer in self.viewers], [chart.figure for chart in self.charts]
+        rows = [[one] for one in slices] + [charts]
+        row = [*slices, *charts]
+        fits = all(legend_width(one) <= one.layout.width for one in slices)
+        if len(slices) == 1 and fits and sum(one.layout.width for one in row) <= WIDEST:
+            rows = [row]
         width = max(sum(one.layout.width for one in row) for row in rows)
         numbers = ", ".join(f"{name} {told(value)}" for name, value in self.numbers.items())
-        title = "<br>".join(textwrap.wrap(self.title, width // 9))  # about so many pixels a letter
-        return sheet(rows, title=title, alt=f"{self.reading} {numbers}.", foot=textwrap.wrap(numbers, width // 7))
+        title = textwrap.wrap(self.title, width // 9)  # about so many pixels a letter
+        foot = textwrap.wrap(numbers, width // 7)
+        head = 12 + 24 * len(title)
+        return sheet(rows, title="<br>".join(title), alt=f"{self.reading} {numbers}.", head=head, foot=foot)
 
     def close(self) -> None:
         """Take it off the page and free what it holds, the parts that ipywidgets makes unasked included."""
         for one in [*self._links, *parts_of(self)]:
             super().close() if one is self else one.close()
-
-    def _slices(self) -> go.Figure:
-        """What all viewers show, a row a viewer."""
-        rows, first = [stills(viewer) for viewer in self.viewers], self.viewers[0]
-        spacing = first.spacing[: first.dims] if first.in_mm else None
-        parts, place = [part for row in rows for part in row], [first.cursor[2]]
-        columns = max(map(len, rows))
-        return panels(parts, title="", alt="", spacing=spacing, columns=columns, slices=place, panel_height=215)
 
     def _moved(self, _change: Any) -> None:
         self.refresh()
@@ -121,8 +119,8 @@ def parts_of(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
     return [*inner, *(part for part in own if isinstance(part, ipywidgets.Widget)), widget]
 
 
-def stills(viewer: Viewer) -> list[Panel]:
-    """The viewer's image with the outlines on it, then each of its maps."""
+def slices_of(viewer: Viewer) -> go.Figure:
+    """The viewer's image with the outlines on it, then each of its maps, at the crosshair."""
     outlines: list[Outline] = []
     maps: list[Panel] = []
     image: np.ndarray | None = None
@@ -135,7 +133,11 @@ def stills(viewer: Viewer) -> list[Panel]:
         else:
             maps.append(Panel(values_of(layer), name, layer.kind, top=layer.high))
     assert image is not None
-    return [Panel(image, viewer.title, outlines=outlines), *maps]
+    parts = [Panel(image, viewer.name, outlines=outlines), *maps]
+    spacing = viewer.spacing[: viewer.dims] if viewer.in_mm else None
+    settings: dict[str, Any] = {"columns": len(parts), "slices": [viewer.cursor[2]], "panel_height": 215}
+    drawn = panels(parts, title=viewer.title, alt="", spacing=spacing, **settings)
+    return drawn.update_layout(title_font_size=15)
 
 
 def values_of(layer: Layer) -> np.ndarray:

@@ -71,7 +71,14 @@ def sheet(
         at = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom", "align": "left"}
         page.add_annotation(text="<br>".join(foot), x=20 / width, y=8 / height, showarrow=False, **at)
     style.finish(page, title=title, alt=alt, width=width, height=height)
-    return page.update_layout(title_y=1 - 10 / height)
+    lower = 11 * title.count("<br>")  # plotly moves a title up by half of its further lines
+    return page.update_layout(title_y=1 - (10 + lower) / height)
+
+
+def legend_width(figure: go.Figure) -> int:
+    """About how many pixels wide the figure's legend is in one row; it grows beyond the figure on a wider page."""
+    named = {trace.name for trace in figure.data if trace.name and trace.showlegend is not False}
+    return sum(45 + 7 * len(name) for name in named)
 
 
 def _put(page: go.Figure, one: go.Figure, left: float, top: float, width: float, height: float) -> None:
@@ -88,12 +95,14 @@ def _put(page: go.Figure, one: go.Figure, left: float, top: float, width: float,
         scenes=sum(name.startswith("scene") for name in names),
         legends=sum(name.startswith("legend") for name in names),
     )
-    new: dict[str, Any] = {place.renamed("legend"): _moved_box(layout.get("legend", {}), place, 1.02, 1.0)}
+    new: dict[str, Any] = {}
     traces = [_trace(trace.to_plotly_json(), place) for trace in one.data]
     flat = any("scene" not in trace for trace in traces)
-    for name, value in {**({"xaxis": {}, "yaxis": {}} if flat else {}), **layout}.items():
+    for name, value in {"legend": {}, **({"xaxis": {}, "yaxis": {}} if flat else {}), **layout}.items():
         if re.fullmatch(r"[xy]axis\d*", name):
             new[place.renamed(name)] = _axis(value, name[0], place)
+        elif name.startswith("legend"):
+            new[place.renamed(name)] = _moved_box(value, place, 1.02, 1.0)
         elif name.startswith("scene"):
             domain = value.get("domain", {})
             x, y = ([f(end) for end in domain.get(axis, (0, 1))] for axis, f in (("x", place.x), ("y", place.y)))
@@ -103,7 +112,7 @@ def _put(page: go.Figure, one: go.Figure, left: float, top: float, width: float,
         new[kind] = [*before, *(_note(note, place) for note in layout.get(kind, ()))]
     heading = layout.get("title", {})
     if heading.get("text"):
-        font = {"size": 15, **heading.get("font", {})}
+        font = heading.get("font", {})
         at = {"x": (left + 0.02 * wide) / width, "y": 1 - (top + 6) / height, "xref": "paper", "yref": "paper"}
         fixed = {"xanchor": "left", "yanchor": "top", "align": "left", "showarrow": False}
         new["annotations"].append({"text": heading["text"], "font": font, **at, **fixed})
