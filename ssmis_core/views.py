@@ -35,7 +35,14 @@ class View:
 
 
 class Views(dict[str, View]):
-    """A collector to pass to `Method.loss`; afterwards a dict from name to View."""
+    """A collector to pass to `Method.loss`; afterwards a dict from name to View.
+
+    large: whether to keep those too that take many times the memory of the batch, such as a feature vector a voxel.
+    """
+
+    def __init__(self, *, large: bool = False):
+        super().__init__()
+        self.large = large
 
     def keep(
         self,

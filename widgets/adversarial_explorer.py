@@ -79,7 +79,7 @@ class _Pictures:
         """Draw both noises and the answers to them; what they did, in numbers."""
         example = self.scene.example(case, seed=seed)
         sample = example.batch.num_labeled
-        options = {"epsilon": epsilon, "xi": xi, "power_iterations": power_iterations}
+        options: dict[str, Any] = {"epsilon": epsilon, "xi": xi, "power_iterations": power_iterations}
         _, views = self.scene.look(example, dropout=dropout, **options)
         noise = array(views["adversarial_noise"], sample)[0]
         before = foreground(views["clean_probability"], sample)

@@ -97,12 +97,12 @@ def changed(method: Method, options: Mapping[str, Any]) -> Iterator[None]:
         method.options = own
 
 
-def look(method: Method, example: Example) -> tuple[Step, Views]:
+def look(method: Method, example: Example, *, large: bool = False) -> tuple[Step, Views]:
     """(loss and terms, views) of a method on the batch: `method.loss` in train mode as in training, without a gradient.
 
-    The method's running statistics are put back afterwards, so looking leaves it as it was.
+    The method's running statistics are put back afterwards, so looking leaves it as it was. large: see `Views`.
     """
-    views = Views()
+    views = Views(large=large)
     with as_in_training(method), torch.no_grad():
         example.draws.seed_dropout()
         step = method.loss(example.batch, example.clock, example.draws, views=views)

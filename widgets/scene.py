@@ -95,13 +95,15 @@ class Scene:
             raise UserError(f"case {case_id!r}: {told}")
         return case_id or self.cases[0]
 
-    def look(self, example: Example, *, dropout: bool = True, **options: Any) -> tuple[Step, Views]:
+    def look(
+        self, example: Example, *, dropout: bool = True, large: bool = False, **options: Any
+    ) -> tuple[Step, Views]:
         """(loss and terms, views) of the method's own loss on the batch, with some of its options changed.
 
-        dropout: as in training; False: none, so that two answers differ by what is looked at alone.
+        dropout: as in training; False: none, so that two answers differ by what is looked at alone. large: see `Views`.
         """
         with changed(self.method, options), dropout_as(self.method, dropout):
-            return look(self.method, example)
+            return look(self.method, example, large=large)
 
     def _placed(self, case: Case, shape: tuple[int, ...], clock: Clock, count: int) -> Mapping[str, Any]:
         """Fixed draws that put the case first in its stream, unturned, its patch on the middle of the label."""

@@ -173,7 +173,7 @@ class SSNet(Method):
             views.keep("features", batch, prototype_score=as_maps(rank, features[:n]))
             views.keep("features", None, prototypes=memory.prototypes.clone(), prototype_centres=centres)
 
-        terms, distances, weights = {}, [], []
+        terms, distances, weights, vectors = {}, [], [], []
         for name, half in (("separation_labeled", slice(n)), ("separation_unlabeled", slice(n, None))):
             own = as_rows(member[half])
             if len(own):
@@ -184,9 +184,12 @@ class SSNet(Method):
                 if views is not None:
                     distances.append(prototype_distance(embedded, centres))
                     weights.append(score)
+                    vectors += [embedded] if views.large else []
         if views is not None:
             views.keep("distance", batch, prototype_distance=as_maps(torch.cat(distances), features))
             views.keep("features", batch, selector_score=as_maps(torch.cat(weights), features))
+            if views.large:
+                views.keep("features", batch, embedded=as_maps(torch.cat(vectors), features))
         return terms
 
     @torch.no_grad()
