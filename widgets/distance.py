@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,57 @@ def steepness_slider(
     return style.finish(figure, title="How steep must the way back be?", alt=alt, height=510, width=860)
 
 
-def square_axes(figure: go.Figure, spacing: Sequence[float] | None, **place: int) -> None:
+def level_set(
+    maps: Mapping[str, tuple[np.ndarray, str]], level: float, *, spacing: Sequence[float] | None = None
+) -> go.Figure:
+    """Where distance maps cross a level: surfaces in 3D, lines in 2D. maps: name to (map [*spatial], colour)."""
+    figure = go.Figure()
+    for name, (distance, colour) in maps.items():
+        if distance.ndim == 3:
+            from widgets.meshes import mesh
+
+            # a hair above the level: the border of a label is exactly 0
+            figure.add_trace(mesh(distance, level + 1e-3, colour=colour, spacing=spacing, name=name, opacity=0.55))
+        else:
+            x, y = line_of(distance <= level, spacing)
+            pen = {"color": colour, "width": 2.5}
+            figure.add_scatter(x=x, y=y, mode="lines", line=pen, name=name, hoverinfo="name")
+    if any(distance.ndim == 3 for distance, _ in maps.values()):
+        from widgets.meshes import scene
+
+        few = {"nticks": 4, "tickfont_size": 11, "title_font_size": 12}
+        figure.update_layout(scene=scene(spacing)).update_scenes(xaxis=few, yaxis=few, zaxis=few)
+    else:
+        square_axes(figure, spacing, row=None, col=None)
+        (distance, _), *_ = maps.values()
+        ends = [(n - 0.5) * step for n, step in zip(distance.shape, spacing or (1.0, 1.0), strict=False)]
+        figure.update_xaxes(range=[0, ends[0]], title_font_size=12).update_yaxes(range=[0, ends[1]], title_font_size=12)
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(legend=legend, margin={"l": 50, "r": 25, "t": 75, "b": 45}, font_size=11)
+    alt = f"Where the signed distance is {level:g}: {' and '.join(maps)}."
+    figure = style.finish(figure, title=f"Where is s = {level:g}?", alt=alt, height=430, width=470)
+    return figure.update_layout(title_font_size=15)
+
+
+def transform_curve(steepness: float) -> go.Figure:
+    """sigmoid(-k s) over s for one k, and the distances that it leaves undecided, between 0.1 and 0.9."""
+    axis = np.linspace(-0.3, 0.3, 601, dtype=np.float32)
+    soft = inverse_transform(torch.from_numpy(axis), steepness).numpy()
+    figure = go.Figure(go.Scatter(x=axis, y=soft, mode="lines", line={"color": style.BLUE, "width": 3}))
+    figure.update_traces(hovertemplate="s = %{x:.3f}: %{y:.3f}<extra></extra>", showlegend=False)
+    reach = min(float(np.log(9.0)) / steepness, 0.3)
+    band = {"x0": -reach, "x1": reach, "y0": 0.1, "y1": 0.9, "fillcolor": style.GREEN, "opacity": 0.3, "line_width": 0}
+    figure.add_shape(type="rect", xref="x", yref="y", **band)
+    figure.update_xaxes(title_text="signed distance s (no unit)", range=[-0.3, 0.3])
+    figure.update_yaxes(title_text="soft mask (probability)", range=[-0.03, 1.03])
+    figure.update_xaxes(title_font_size=12).update_yaxes(title_font_size=12)
+    figure.update_layout(margin={"l": 65, "r": 15, "t": 70, "b": 50})
+    alt = f"The soft mask falls from 1 inside to 0 outside; undecided, between 0.1 and 0.9, up to |s| = {reach:.2g}."
+    title = f"σ(−k s) with k = {steepness:g}; green: undecided"
+    return style.finish(figure, title=title, alt=alt, height=430, width=400).update_layout(title_font_size=15)
+
+
+def square_axes(figure: go.Figure, spacing: Sequence[float] | None, **place: int | None) -> None:
     """Units and square voxels for the first subplot (or the one at row=, col=) of a figure."""
     unit, place = "mm" if spacing else "voxels", place or {"row": 1, "col": 1}
     figure.update_xaxes(title_text=f"x ({unit})", constrain="domain", showgrid=False, zeroline=False, **place)

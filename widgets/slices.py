@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[Any, float | None, float | None, str | None]] = {
     "distance": (DIVERGING, -1.0, 1.0, "signed distance"),
     "noise": (DIVERGING, None, None, "noise"),
     "change": ("RdBu", -1.0, 1.0, "change"),
+    "gap": ("RdBu", None, None, "difference"),
     "uncertainty": ("Cividis", 0.0, None, "entropy (nats)"),
     "difference": ("Cividis", 0.0, None, "difference"),
     "score": ("Cividis", 0.0, 1.0, "score"),
