@@ -135,6 +135,23 @@ def test_a_window_that_was_moved_stays_when_the_image_changes(ball: np.ndarray) 
     assert viewer.window == [1.0, 2.0] and list(viewer.layers) == ["image"]
 
 
+def test_another_volume_of_any_shape_begins_anew_and_keeps_what_overlays_looked_like(ball: np.ndarray) -> None:
+    viewer = Viewer(ball.astype(float), spacing=(1.0, 1.0, 2.0))
+    viewer.show_labels("reference", ball)
+    viewer.looks = {**viewer.looks, "reference": {"opacity": 0.2, "visible": False}}
+    viewer.window = [0.2, 0.4]
+    other = np.ones((7, 9, 5))
+    other[3] = 4.0
+    viewer.show_volume(other, spacing=(0.5, 0.5, 3.0))
+    assert viewer.shape == [7, 9, 5] and viewer.spacing == [0.5, 0.5, 3.0] and viewer.cursor == [3, 4, 2]
+    assert list(viewer.layers) == ["image"] and viewer.window == [1.0, 4.0] and viewer.volume == 1
+    viewer.show_labels("reference", other > 1)
+    assert viewer.looks["reference"] == {"opacity": 0.2, "visible": False}
+    with pytest.raises(UserError, match=r"image has shape \(4, 4\), expected 3 axes with voxels"):
+        viewer.show_volume(np.ones((4, 4)))
+    assert viewer.shape == [7, 9, 5]
+
+
 def test_closing_frees_the_arrays(ball: np.ndarray) -> None:
     viewer = Viewer(ball.astype(float))
     viewer.close()
