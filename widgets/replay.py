@@ -29,6 +29,10 @@ class Example:
     draws: Draws
     spacing: tuple[float, ...] | None
 
+    def fixed(self, **values: Any) -> Example:
+        """The same batch, with draws of the method's loss replaced by name."""
+        return replace(self, draws=self.draws.fixed(**values))
+
 
 def example_batch(config: Configuration, method: Method, dataset: Dataset, *, t: int | None = None) -> Example:
     """A batch as iteration t would see it (default: the last), cut from the first labeled and unlabeled cases.
