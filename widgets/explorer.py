@@ -51,7 +51,7 @@ class Explorer(ipywidgets.VBox):
         self.viewers, self.charts = list(viewers), list(charts)
         self.numbers: dict[str, Any] = {}
         self.seconds = 0.0
-        self._compute = compute
+        self._compute, self._computing = compute, False
         self._table, self._line = ipywidgets.HTML(), ipywidgets.HTML()
         for one in self.controls.values():
             one.style.description_width = "130px"
@@ -70,13 +70,15 @@ class Explorer(ipywidgets.VBox):
         self.refresh()
 
     def refresh(self) -> None:
-        """Compute and draw for the controls as they stand."""
-        began = time.perf_counter()
+        """Compute and draw for the controls as they stand; what that itself does to controls is no move."""
+        began, self._computing = time.perf_counter(), True
         try:
             self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
         except UserError as error:
             self._line.value = f"<p class='ssmis-error' role='alert'>{html.escape(str(error))}</p>"
             return
+        finally:
+            self._computing = False
         self.seconds = time.perf_counter() - began
         self._line.value = ""
         cells = "".join(
@@ -106,7 +108,8 @@ class Explorer(ipywidgets.VBox):
             super().close() if one is self else one.close()
 
     def _moved(self, _change: Any) -> None:
-        self.refresh()
+        if not self._computing:
+            self.refresh()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         return super()._repr_mimebundle_(**kwargs) if live() else self.still()._repr_mimebundle_(**kwargs)

@@ -29,6 +29,8 @@ KINDS: dict[str, tuple[Any, float | None, float | None, str | None]] = {
     "change": ("RdBu", -1.0, 1.0, "change"),
     "gap": ("RdBu", None, None, "difference"),
     "uncertainty": ("Cividis", 0.0, None, "entropy (nats)"),
+    "divergence": ("Cividis", 0.0, None, "KL (nats)"),
+    "part of a divergence": (DIVERGING, None, None, "part of the KL (nats)"),
     "difference": ("Cividis", 0.0, None, "difference"),
     "score": ("Cividis", 0.0, 1.0, "score"),
     "cosine": ("Cividis", 0.0, None, "cosine distance"),

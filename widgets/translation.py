@@ -45,11 +45,11 @@ def two_crops(scan: np.ndarray, views: Views, example: Example, *, sample: int) 
     shape = tuple(int(n) for n in np.max([*ends, scan.shape], axis=0) - low)
     boxes, drawn = [], []
     for corner, crop in zip(corners, crops, strict=True):
-        boxes.append(_placed(np.ones(crop.shape, bool), corner - low, shape))
-        drawn.append(_placed(crop, corner - low, shape))
+        boxes.append(placed(np.ones(crop.shape, bool), corner - low, shape))
+        drawn.append(placed(crop, corner - low, shape))
     shared = boxes[0] & boxes[1]
     lines = [Outline(boxes[0], "first crop", FIRST), Outline(boxes[1], "second crop", SECOND, "dash")]
-    canvas = _placed(scan, -low, shape)
+    canvas = placed(scan, -low, shape)
     bright = shared & (canvas > np.quantile(scan, 0.9))  # to open where there is something to see
     parts = [
         Panel(canvas, "the scan; shared voxels tinted", outlines=lines, tint=shared, focus=bright),
@@ -182,7 +182,7 @@ def _focus(probability: np.ndarray) -> np.ndarray | None:
     return probability > 0.5 if (probability > 0.5).any() else None
 
 
-def _placed(values: np.ndarray, at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def placed(values: np.ndarray, at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """An array in a larger one of zeros, with its first voxel at `at`."""
     canvas = np.zeros(shape, values.dtype)
     canvas[tuple(slice(int(a), int(a) + n) for a, n in zip(at, values.shape, strict=True))] = values
