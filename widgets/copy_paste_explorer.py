@@ -76,7 +76,7 @@ class _Pictures:
             "above": ipywidgets.Dropdown(options=mixes, value=mixes[0][1], description="mix above"),
             "below": ipywidgets.Dropdown(options=mixes, value=mixes[-1][1], description="mix below"),
             "share": ipywidgets.FloatSlider(
-                o.box, min=min(0.1, o.box), max=max(0.95, o.box), step=0.01, description="box's share", **row
+                o.box, min=min(0.1, o.box), max=max(0.95, o.box), step=0.05, description="box's share", **row
             ),
             **{f"box_{axis}": slider for axis, slider in zip("xyz", self.box, strict=False)},
             "gamma": ipywidgets.FloatSlider(o.gamma, min=0, max=max(1, o.gamma), step=0.05, description="γ", **row),

@@ -90,11 +90,10 @@ class Explorer(ipywidgets.VBox):
     def still(self) -> go.Figure:
         """The slices at the crosshair with their outlines, every map, and the charts, as one figure."""
         slices, charts = [slices_of(viewer) for viewer in self.viewers], [chart.figure for chart in self.charts]
-        rows = [[one] for one in slices] + [charts]
-        row = [*slices, *charts]
-        fits = all(legend_width(one) <= one.layout.width for one in slices)
-        if len(slices) == 1 and fits and sum(one.layout.width for one in row) <= WIDEST:
-            rows = [row]
+        rows, beside = [[one] for one in slices] + [charts], [*slices[-1:], *charts]
+        fits = all(legend_width(one) <= one.layout.width for one in slices[-1:])
+        if fits and sum(one.layout.width for one in beside) <= WIDEST:
+            rows = [*rows[:-2], beside]
         width = max(sum(one.layout.width for one in row) for row in rows)
         numbers = ", ".join(f"{name} {told(value)}" for name, value in self.numbers.items())
         title = textwrap.wrap(self.title, width // 9)  # about so many pixels a letter
