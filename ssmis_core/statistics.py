@@ -85,7 +85,9 @@ def paired_power(difference: float, std: float, n: int, *, alpha: float = 0.05) 
     if n < 2 or not std > 0:
         raise UserError(f"power of n={n} pairs with std={std:g}: expected two pairs or more and std > 0")
     limit, shift = stats.t.ppf(1 - alpha / 2, n - 1), difference / std * math.sqrt(n)
-    return float(stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift))
+    with np.errstate(invalid="ignore"):
+        right, wrong = stats.nct.sf(limit, n - 1, abs(shift)), stats.nct.cdf(-limit, n - 1, abs(shift))
+    return float((1.0 if np.isnan(right) else right) + (0.0 if np.isnan(wrong) else wrong))  # NaN: too far in a tail
 
 
 def cases_needed(difference: float, std: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
@@ -101,6 +103,21 @@ def cases_needed(difference: float, std: float, *, power: float = 0.8, alpha: fl
         enough = paired_power(difference, std, middle, alpha=alpha) >= power
         low, high = (low, middle) if enough else (middle, high)
     return high
+
+
+def expected_best(std: float, looks: int) -> float:
+    """How far the best of so many looks is expected to lie above their common mean, where only chance parts them.
+
+    The looks are normal, with this standard deviation, and do not depend on each other: those of one training do, and
+    count as fewer.
+    """
+    from scipy import stats
+
+    if looks < 1:
+        raise UserError(f"best of {looks} looks: expected one or more")
+    z = np.linspace(-8.0, 8.0, 4001)
+    density = looks * stats.norm.pdf(z) * stats.norm.cdf(z) ** (looks - 1)  # of the largest
+    return float(std * (z * density).sum() * (z[1] - z[0]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

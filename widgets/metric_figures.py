@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ssmis_core.metrics import Scores, evaluate
+from ssmis_core.datasets import Case
+from ssmis_core.metrics import Scores, evaluate, surface_distances
 from widgets import style
+from widgets.cases import shared_spacing
 from widgets.distance import square_axes
 from widgets.mistakes import shifted
 from widgets.pixels import best_slice, cut, grey, line_of
+from widgets.slices import Panel, class_outlines, panels
 
 
 def mistakes(label: np.ndarray) -> dict[str, np.ndarray]:
@@ -89,3 +93,87 @@ def _bars(figure: go.Figure, scores: dict[str, Scores]) -> None:
         title_text="95HD (voxels)", tickmode="auto", showgrid=False, rangemode="tozero", secondary_y=True, **place
     )
     figure.update_xaxes(tickangle=-40, **place)
+
+
+def bars(columns: Mapping[str, Mapping[str, float]], *, title: str, alt: str) -> go.Figure:
+    """A panel of bars a column, {heading: {row: number}}, with the number beside each bar and "none" for NaN."""
+    figure = make_subplots(1, len(columns), shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=list(columns))
+    rows = list(next(iter(columns.values())))
+    for number, (heading, column) in enumerate(columns.items(), start=1):
+        values = list(column.values())
+        text = ["none" if math.isnan(value) else f"{value:.1f}" for value in values]
+        bar = {
+            "marker_color": style.CYCLE[(number - 1) % len(style.CYCLE)],
+            "textposition": "outside",
+            "cliponaxis": False,
+        }
+        known = [0.0 if math.isnan(value) else value for value in values]
+        hover = f"%{{y}}: {heading} %{{text}}<extra></extra>"
+        figure.add_bar(y=rows, x=known, text=text, orientation="h", **bar, hovertemplate=hover, row=1, col=number)
+        figure.update_xaxes(range=[0, 1.35 * max([*known, 1e-6])], nticks=4, row=1, col=number)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_layout(showlegend=False, margin={"t": 85, "l": 150, "r": 20, "b": 40}, bargap=0.3)
+    return style.finish(figure, title=title, alt=alt, height=150 + 26 * len(rows), width=940)
+
+
+def all_four(scores: Mapping[str, Scores], *, title: str, unit: str = "voxels") -> go.Figure:
+    """Dice, Jaccard, 95HD and ASD of several predictions, a row each. unit: of the distances."""
+    columns = {
+        "Dice (%)": {name: 100 * score.dice for name, score in scores.items()},
+        "Jaccard (%)": {name: 100 * score.jaccard for name, score in scores.items()},
+        f"95HD ({unit})": {name: score.hd95 for name, score in scores.items()},
+        f"ASD ({unit})": {name: score.asd for name, score in scores.items()},
+    }
+    return bars(columns, title=title, alt=f"Four metrics of {len(scores)} predictions: {', '.join(scores)}.")
+
+
+def surface_histogram(
+    prediction: np.ndarray, reference: np.ndarray, *, title: str, spacing: Sequence[float] | None = None
+) -> go.Figure:
+    """How far each surface voxel is from the other surface, both ways, with what 95HD and ASD take from that."""
+    there, back = surface_distances(prediction, reference, spacing)
+    unit = "mm" if spacing else "voxels"
+    pooled = evaluate(prediction, reference, spacing).hd95
+    ends = np.linspace(0, max(1.0, *there, *back), 41)
+    ways = {
+        "from the prediction's surface to the reference": (there, style.PREDICTION),
+        "from the reference's surface to the prediction": (back, style.REFERENCE),
+    }
+    heads = [
+        f"{way}: mean {one.mean():.1f} (dotted), 95th percentile {np.percentile(one, 95):.1f} (solid), "
+        f"of both ways {pooled:.1f} (dashed)"
+        for way, (one, _) in ways.items()
+    ]
+    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.15, subplot_titles=heads)
+    for row, (distances, colour) in enumerate(ways.values(), start=1):
+        counts = np.histogram(distances, ends)[0]
+        hover = f"%{{x:.1f}} {unit}: %{{y}} voxels<extra></extra>"
+        middle = (ends[:-1] + ends[1:]) / 2
+        figure.add_bar(x=middle, y=counts, marker_color=colour, hovertemplate=hover, row=row, col=1)
+        for at, dash in ((distances.mean(), "dot"), (np.percentile(distances, 95), "solid"), (pooled, "dash")):
+            figure.add_vline(x=at, line={"color": style.BLACK, "width": 2, "dash": dash}, row=row, col=1)
+        figure.update_yaxes(title_text="surface voxels", type="log", dtick=1, row=row, col=1)
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(range=[-0.02 * ends[-1], 1.01 * ends[-1]])
+    figure.update_xaxes(title_text=f"distance to the other surface ({unit})", row=2, col=1)
+    figure.update_layout(showlegend=False, margin={"t": 85, "l": 75, "r": 30, "b": 50}, bargap=0.05)
+    alt = f"Two histograms of surface distances, {len(there)} and {len(back)} voxels; pooled 95HD {pooled:.1f} {unit}."
+    return style.finish(figure, title=title, alt=alt, height=470, width=860)
+
+
+def scored_cases(
+    predictions: Mapping[str, np.ndarray], cases: Mapping[str, Case], class_names: Sequence[str], *, title: str
+) -> go.Figure:
+    """Predicted label maps with their reference, by a name for each, and the scores of the first class over them."""
+    parts = []
+    for name, labels in predictions.items():
+        case = cases[name]
+        assert case.label is not None
+        scores = evaluate(labels == 1, case.label == 1)
+        outlines = class_outlines(case.label, class_names, role="reference", dash="dot")
+        outlines += class_outlines(labels, class_names, role="prediction")
+        told = f"{name}<br>Dice {100 * scores.dice:.1f} %, 95HD {scores.hd95:.1f}, ASD {scores.asd:.1f} voxels"
+        parts.append(Panel(case.image[0], told, outlines=outlines, focus=case.label))
+    alt = f"{len(parts)} cases, reference dotted and prediction solid, with their scores."
+    spacing = shared_spacing(list(cases.values()))
+    return panels(parts, title=title, alt=alt, spacing=spacing, linked=False, panel_height=300)

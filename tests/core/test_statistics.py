@@ -9,7 +9,15 @@ import pytest
 from scipy import stats
 
 from ssmis_core.errors import UserError
-from ssmis_core.statistics import cases_needed, half_width, holm, mean_interval, paired_difference, paired_power
+from ssmis_core.statistics import (
+    cases_needed,
+    expected_best,
+    half_width,
+    holm,
+    mean_interval,
+    paired_difference,
+    paired_power,
+)
 
 NAN = math.nan
 A, B = [0.71, 0.80, 0.62, 0.90, 0.77], [0.65, 0.81, 0.55, 0.84, 0.70]
@@ -85,6 +93,12 @@ def test_power_is_how_often_the_paired_test_finds_the_difference() -> None:
     assert paired_power(0.0, 1.0, 12) == pytest.approx(0.05)
 
 
+def test_power_rises_with_the_cases_up_to_one_however_many_there_are() -> None:
+    power = [paired_power(difference, 4.6, n) for difference in (0.5, 2.0, -20.0) for n in (3, 20, 120, 320, 500, 5000)]
+    rows = np.reshape(power, (3, 6))
+    assert (np.diff(rows) >= -1e-9).all() and rows.max() <= 1 and rows[1:, -1] == pytest.approx([1.0, 1.0])
+
+
 def test_power_of_what_cannot_be_tested_is_one_line() -> None:
     for wrong in ((1.0, 1.0, 1), (1.0, 0.0, 5), (1.0, NAN, 5)):
         with pytest.raises(UserError, match="expected two pairs or more and std > 0"):
@@ -95,3 +109,15 @@ def test_power_of_what_cannot_be_tested_is_one_line() -> None:
 
 def test_the_half_width_is_that_of_the_interval_of_the_mean() -> None:
     assert half_width(float(np.std(A, ddof=1)), len(A)) == pytest.approx(mean_interval(A)[1])
+
+
+@pytest.mark.parametrize(("looks", "wanted"), [(1, 0.0), (2, 1 / math.sqrt(math.pi)), (3, 1.5 / math.sqrt(math.pi))])
+def test_the_best_of_a_few_looks_is_the_known_order_statistic(looks: int, wanted: float) -> None:
+    assert expected_best(2.0, looks) == pytest.approx(2 * wanted, abs=1e-6)
+
+
+def test_the_best_of_many_looks_is_what_chance_draws() -> None:
+    best = np.random.default_rng(0).normal(0, 1, (4000, 60)).max(1)
+    assert expected_best(1.0, 60) == pytest.approx(best.mean(), abs=0.03)
+    with pytest.raises(UserError, match="one or more"):
+        expected_best(1.0, 0)

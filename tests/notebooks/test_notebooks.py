@@ -95,6 +95,22 @@ FIGURES = {
         "published",
     ],
 }
+WITHOUT_TRAINING = {
+    "05_metrics": [
+        "explore-metrics",
+        "mistakes",
+        "surface-distances",
+        "missed-cases",
+        "same-mean",
+        "spacing",
+        "size",
+        "real-predictions",
+        "real-distances",
+        "cases-needed",
+        "picked",
+        "published",
+    ],
+}
 MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may have no logged iteration
 EXTRA = {
     "00_start_here": ("all_labels",),
@@ -136,16 +152,27 @@ def figures(notebook: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def assert_whole(notebook: dict[str, Any], name: str, run: Path, *, test_cases: int = 20) -> None:
-    """No error, every figure once with title and description, and complete run folders."""
+def printed(notebook: dict[str, Any]) -> str:
+    """All that the cells of an executed notebook printed."""
+    outputs = (output for cell in notebook["cells"] for output in cell.get("outputs", []))
+    return "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
+
+
+def assert_figures(notebook: dict[str, Any], names: list[str]) -> None:
+    """No error, and every figure once, with title and description."""
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     assert [o for o in outputs if o["output_type"] == "error"] == []
     drawn = figures(notebook)
-    assert {tag: len(found) for tag, found in drawn.items()} == dict.fromkeys(FIGURES[name], 1)
+    assert {tag: len(found) for tag, found in drawn.items()} == dict.fromkeys(names, 1)
     for tag, (figure,) in drawn.items():
         assert figure["layout"]["title"]["text"], tag
         assert figure["layout"]["meta"]["alt"], tag
         assert figure["data"] or figure["layout"].get("shapes") or tag in MAY_BE_EMPTY, tag
+
+
+def assert_whole(notebook: dict[str, Any], name: str, run: Path, *, test_cases: int = 20) -> None:
+    """No error, every figure once with title and description, and complete run folders."""
+    assert_figures(notebook, FIGURES[name])
     for folder in (run, *(run / "extra" / extra for extra in EXTRA[name])):
         assert [file for file in FILES if not (folder / file).is_file()] == []
         assert len(list((folder / "predictions").glob("*.nii.gz"))) == test_cases
@@ -189,6 +216,23 @@ def test_tracoco_runs_on_slices_with_several_classes_and_without_boxes(
     assert_whole(notebook, "03_tracoco", run)
 
 
+@pytest.mark.parametrize("options", [{"size": [33, 32, 18]}, {"dims": 2, "size": 48, "num_classes": 4}])
+def test_the_metrics_are_shown_on_volumes_and_on_slices_with_several_classes(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = execute("05_metrics", tmp_path, monkeypatch, dataset_options=options, device="cpu")
+    assert_figures(notebook, WITHOUT_TRAINING["05_metrics"])
+    assert "phantom-080: " in printed(notebook)
+
+
+def test_the_metrics_are_shown_on_the_left_atrium(
+    real_la: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = execute("05_metrics", tmp_path, monkeypatch, dataset="la", data_root=str(real_la), device="cpu")
+    assert_figures(notebook, WITHOUT_TRAINING["05_metrics"])
+    assert "la: supervised 77.3 % Dice, UG-MCL 76.2 %, 20 test cases" in printed(notebook)
+
+
 @pytest.mark.parametrize("name", ["02_ugmcl", "04_cpam_trcm"])
 def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -212,7 +256,7 @@ def test_a_notebook_takes_the_parameters_that_all_share(name: str) -> None:
     assert values["labeled"] == LABELED[name]
 
 
-@pytest.mark.parametrize("name", sorted(FIGURES))
+@pytest.mark.parametrize("name", sorted(FIGURES | WITHOUT_TRAINING))
 def test_the_cells_of_a_notebook_are_short_and_a_third_of_them_are_prose(name: str) -> None:
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
     code = [c for c in cells if c["cell_type"] == "code"]
