@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from typing import Annotated
 
 # Plain help: rich costs more to import than all the rest. Typer reads this when it is imported.
@@ -37,6 +38,9 @@ app.command()(cli_runs.train)
 app.command()(cli_runs.stop)
 app.command()(cli_runs.evaluate)
 app.command()(cli_runs.predict)
+# Commands that others bring, such as `review` of the package widgets: this package imports nothing that shows.
+for found in entry_points(group="ssmis.commands"):
+    app.command(found.name)(found.load())
 
 
 @app.callback()
@@ -44,7 +48,7 @@ def ssmis(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    """Semi-supervised segmentation of medical images: train, evaluate and predict.
+    """Semi-supervised segmentation of medical images: train, evaluate, predict and review.
 
     \b
     Example, with nothing to download:

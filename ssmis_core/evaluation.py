@@ -68,22 +68,29 @@ def score_case(
     empty: str = "nan",
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """(predicted labels, one row a foreground class): distances in voxels, and in mm where the spacing is known."""
+    labels = predict_labels(method, case.image, config, device=device, largest_component=largest_component)
+    return labels, score_labels(labels, case, class_names=class_names, empty=empty)
+
+
+def score_labels(
+    labels: np.ndarray, case: Case, *, class_names: Sequence[str], empty: str = "nan"
+) -> list[dict[str, Any]]:
+    """One row a foreground class for labels [*spatial] of a case: distances in voxels, and in mm where it knows them.
+
+    Raises UserError for a case without a label.
+    """
     if case.label is None:
         raise UserError(f"case {case.id}: has no label to evaluate against")
-    labels = predict_labels(method, case.image, config, device=device, largest_component=largest_component)
-    in_voxels = evaluate_classes(labels, case.label, method.num_classes, empty=empty)
-    in_mm = (
-        evaluate_classes(labels, case.label, method.num_classes, spacing=case.spacing, empty=empty)
-        if case.spacing
-        else None
-    )
+    classes = len(class_names)
+    in_voxels = evaluate_classes(labels, case.label, classes, empty=empty)
+    in_mm = evaluate_classes(labels, case.label, classes, spacing=case.spacing, empty=empty) if case.spacing else None
     rows = []
     for k, scores in enumerate(in_voxels, start=1):
         row: dict[str, Any] = {"case": case.id, "class": class_names[k], **scores.as_dict()}
         if in_mm:
             row.update(hd95_mm=in_mm[k - 1].hd95, asd_mm=in_mm[k - 1].asd)
         rows.append(row)
-    return labels, rows
+    return rows
 
 
 def evaluate_run(
