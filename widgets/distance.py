@@ -122,7 +122,7 @@ def level_set(
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(legend=legend, margin={"l": 50, "r": 25, "t": 75, "b": 45}, font_size=11)
     alt = f"Where the signed distance is {level:g}: {' and '.join(maps)}."
-    figure = style.finish(figure, title=f"Where is s = {level:g}?", alt=alt, height=430, width=470)
+    figure = style.finish(figure, title=f"Where is s = {level:g}?", alt=alt, height=430, width=420)
     return figure.update_layout(title_font_size=15)
 
 
@@ -141,7 +141,7 @@ def transform_curve(steepness: float) -> go.Figure:
     figure.update_layout(margin={"l": 65, "r": 15, "t": 70, "b": 50})
     alt = f"The soft mask falls from 1 inside to 0 outside; undecided, between 0.1 and 0.9, up to |s| = {reach:.2g}."
     title = f"σ(−k s) with k = {steepness:g}; green: undecided"
-    return style.finish(figure, title=title, alt=alt, height=430, width=400).update_layout(title_font_size=15)
+    return style.finish(figure, title=title, alt=alt, height=430, width=420).update_layout(title_font_size=15)
 
 
 def square_axes(figure: go.Figure, spacing: Sequence[float] | None, **place: int | None) -> None:

@@ -107,11 +107,11 @@ class _Pictures:
         self.by_network.title = f"{case}, {name}: signed distance by the network"
         maps = {"network": (distance, style.PREDICTION)}
         if target is not None and seen.label is not None:
-            self.by_network.show_map("difference to the label", distance - target, "gap", opacity=0.0)
+            self.by_network.show_map("difference", distance - target, "gap", opacity=0.0)
             self.by_network.show_labels("reference", seen.label == which, dashed=True)
             maps = {"label": (target, style.REFERENCE), **maps}
         else:
-            self.by_network.remove("difference to the label")
+            self.by_network.remove("difference")
             self.by_network.remove("reference")
         self.level_set.show(level_set(maps, level, spacing=self.spacing))
         self.curve.show(transform_curve(k))
@@ -139,12 +139,12 @@ class _Pictures:
     def _show(self, viewer: Viewer, distance: np.ndarray | None, level: float, k: float, colour: str) -> None:
         viewer.show_image(self.seen.image)
         if distance is None:
-            for name in ("signed distance s", "soft mask σ(−k s)", "undecided", "level set"):
+            for name in ("distance s", "soft mask", "undecided", "level set"):
                 viewer.remove(name)
             return
         soft = _soft(distance, k)
-        viewer.show_map("signed distance s", distance, "distance")
-        viewer.show_map("soft mask σ(−k s)", soft, "probability", opacity=0.0)
+        viewer.show_map("distance s", distance, "distance")
+        viewer.show_map("soft mask", soft, "probability", opacity=0.0)
         filled: dict[str, Any] = {"colours": [style.GREEN], "outline": False, "opacity": 0.6}
         viewer.show_labels("undecided", _undecided(soft), ("decided", "undecided"), **filled)
         viewer.show_labels("level set", distance <= level, ("beyond", "s at the level"), colours=[colour])

@@ -32,7 +32,8 @@ class Explorer(ipywidgets.VBox):
     """Controls above, numbers and pictures below; moving a control computes anew.
 
     compute: takes the controls' values by name, draws into the pictures and returns named numbers (or texts).
-    viewers: volumes, which share one crosshair; charts: plotly figures, beside the viewers where there is room.
+    viewers: volumes, which share one crosshair; charts: plotly figures, beside the viewers where there is room, which
+    is for 420 pixels in a notebook that is 1400 wide.
     reading: one line on how to read it. `numbers` has what was computed last, `seconds` how long it took; a UserError
     is shown in its line and leaves everything as it was. `still()` is a plotly figure of what is shown, which stands
     in for the explorer where a notebook runs without a reader. `close()` frees everything.
@@ -60,11 +61,11 @@ class Explorer(ipywidgets.VBox):
         head = ipywidgets.HTML(f"<h3>{html.escape(title)}</h3><p>{html.escape(reading)}</p>")
         flow = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 14px")
         box = ipywidgets.Box(list(self.controls.values()), layout=flow)
-        parts: list[ipywidgets.Widget] = list(charts)
-        if viewers:  # one below the other, as wide as three planes
-            parts.insert(0, ipywidgets.VBox(list(viewers), layout=ipywidgets.Layout(flex="1 1 790px")))
-        wrapped = ipywidgets.Layout(flex_flow="row wrap", grid_gap="8px")
-        pictures = ipywidgets.Box(parts, layout=wrapped)
+        # viewers are as wide as three planes; charts stand in a column beside them, or else in rows below
+        wide = {"viewers": ipywidgets.Layout(flex="1 1 785px", flex_flow="column")} if viewers else {}
+        wide |= {"charts": ipywidgets.Layout(flex="1 1 420px", flex_flow="row wrap")} if charts else {}
+        parts = [ipywidgets.Box(list(getattr(self, name)), layout=layout) for name, layout in wide.items()]
+        pictures = ipywidgets.Box(parts, layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="8px"))
         super().__init__([head, box, self._line, self._table, pictures])
         self.add_class("ssmis-explorer")
         self.refresh()

@@ -128,7 +128,7 @@ class _Pictures:
     ) -> None:
         viewer, names = self.viewer, self.names
         viewer.show_image(image)
-        viewer.show_map("distance to the prototypes", distance, "cosine")
+        viewer.show_map("distance", distance, "cosine")
         viewer.show_labels("answer", answer, names, colours=style.class_colours(len(names), predicted=True))
         if label is not None:
             viewer.show_labels("reference", label, names, dashed=True)

@@ -70,12 +70,12 @@ SUBJECTS = {
         "ssnet",
         1,
         {"voxels": 1100, "seed": 1},
-        "distance to the prototypes",
+        "distance",
         charts=1,
         still=("voxels",),
     ),
     "distance": Subject(
-        explore_distance, "ugmcl", 2, {"level": 0.02, "k": 2000.0}, "signed distance s", charts=2, still=("k",)
+        explore_distance, "ugmcl", 2, {"level": 0.02, "k": 2000.0}, "distance s", charts=2, still=("k",)
     ),
     "overlap": Subject(
         explore_translation,
@@ -100,6 +100,13 @@ SUBJECTS = {
         settings={"box": 0.65},
     ),
 }
+# Where the first point of a chart lies on the page, and what all points say.
+POINT = """plot => {
+  const { xaxis, yaxis } = plot._fullLayout;
+  const { x: [x], y: [y] } = plot.data.find(trace => trace.text && trace.x.length);
+  const texts = plot.data.flatMap(trace => trace.text ?? []);
+  return [xaxis._offset + xaxis.d2p(x), yaxis._offset + yaxis.d2p(y), texts];
+}"""
 CANVASES = "canvases => canvases.map(canvas => canvas.toDataURL())"
 
 
@@ -122,6 +129,7 @@ def opened(
     opened.menu("Run", "Run All Cells")
     opened.wait_for(lambda: opened.ran(opened.code()), 2 * SECONDS, "all cells to run")
     opened.wait_for(lambda: len(pictures(opened)) == 3 * subject.viewers, SECONDS, "the planes")
+    opened.wait_for(lambda: len(charts(opened)) == subject.charts, SECONDS, "the charts")
     settled(opened)
     yield opened
     opened.page.screenshot(path=artifacts / f"{name}.png")
@@ -164,6 +172,14 @@ def ask(opened: Any) -> str:
     return str(opened.cell(number).locator(".jp-OutputArea-output").inner_text()).strip()
 
 
+def charts(opened: Any) -> list[int]:
+    """How often each chart was drawn."""
+    drawn = (
+        explorer(opened).locator(".ssmis-chart[data-drawn]").evaluate_all("all => all.map(one => one.dataset.drawn)")
+    )
+    return [int(count) for count in drawn]
+
+
 def readouts(opened: Any) -> list[str]:
     return [re.sub(r";.*", "", text) for text in explorer(opened).locator(".ssmis-readout").all_inner_texts()]
 
@@ -173,13 +189,15 @@ def test_numbers_are_those_of_the_core_and_each_slider_moves_them_by_keyboard(op
     direct = subject.function(Scene.untrained(subject.method, **subject.all_settings), CASE)
     assert numbers(opened) == {name: told(value) for name, value in direct.numbers.items()}
     for position, (name, value) in enumerate(subject.sliders.items()):
-        before, shown = numbers(opened), settled(opened)
+        before, shown, drawn = numbers(opened), settled(opened), charts(opened)
         explorer(opened).locator(".widget-slider .noUi-handle").nth(position).focus()
         opened.page.keyboard.press("ArrowRight" if value > direct.controls[name].value else "ArrowLeft")
         direct.controls[name].value = value
         wanted = {key: told(number) for key, number in direct.numbers.items()}
         assert wanted != before
         opened.wait_for(lambda wanted=wanted: numbers(opened) == wanted, SECONDS, f"the numbers after {name} moved")
+        redrawn = [count + 1 for count in drawn]
+        opened.wait_for(lambda redrawn=redrawn: charts(opened) == redrawn, SECONDS, f"the charts after {name} moved")
         if name not in subject.still:
             opened.wait_for(lambda shown=shown: pictures(opened) != shown, SECONDS, f"the pictures after {name} moved")
     direct.close()
@@ -189,6 +207,22 @@ def test_another_case_is_shown(opened: Any) -> None:
     shown = settled(opened)
     explorer(opened).locator("select").first.select_option("phantom-085")
     opened.wait_for(lambda: all(a != b for a, b in zip(pictures(opened), shown, strict=True)), SECONDS, "another case")
+
+
+def test_charts_say_what_they_show_and_a_click_on_a_voxel_goes_there(opened: Any, subject: Subject) -> None:
+    shown = explorer(opened).locator(".ssmis-chart")
+    assert shown.count() == subject.charts
+    for chart in shown.all():
+        assert chart.get_attribute("aria-label") and chart.locator(".main-svg").count()
+    if subject.function is not explore_separation:
+        return
+    plot, before = shown.locator(".js-plotly-plot"), readouts(opened)
+    plot.scroll_into_view_if_needed()
+    x, y, texts = plot.evaluate(POINT)
+    plot.click(position={"x": x, "y": y})
+    opened.wait_for(lambda: readouts(opened) != before, SECONDS, "another crosshair")
+    (told_of,) = re.findall(r"voxel \(.*?\)", readouts(opened)[0])
+    assert any(text.startswith(told_of) for text in texts)
 
 
 def test_the_wheel_scrolls_linked_viewers_and_the_kernel_hears_of_it(opened: Any, subject: Subject) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -61,17 +62,17 @@ def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_for_a_stop_and_the_old_handlers_come_back(number: signal.Signals) -> None:
+def test_a_signal_asks_for_a_stop_and_the_old_handlers_come_back(number: signal.Signals, tmp_path: Path) -> None:
     before = signal.getsignal(number)
-    with stop_requests() as stop:
+    with stop_requests(tmp_path) as stop:
         assert not stop
         os.kill(os.getpid(), number)
         assert stop
     assert signal.getsignal(number) is before
 
 
-def test_a_second_ctrl_c_does_not_wait() -> None:
-    with pytest.raises(KeyboardInterrupt), stop_requests():
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), stop_requests(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(1000):  # a signal is seen between two bytecodes
@@ -79,11 +80,11 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_outside_the_main_thread_training_goes_on_without_signals() -> None:
+def test_outside_the_main_thread_training_goes_on_without_signals(tmp_path: Path) -> None:
     seen: list[bool] = []
 
     def work() -> None:
-        with stop_requests() as stop:
+        with stop_requests(tmp_path) as stop:
             seen.append(bool(stop))
 
     thread = threading.Thread(target=work)

@@ -21,7 +21,7 @@ from widgets.scene import Scene
 from widgets.separation_explorer import PRINCIPAL, explore_separation
 
 CASE = "phantom-090"
-MAP = "distance to the prototypes"
+MAP = "distance"
 
 
 def ready(dims: int = 2, **options: Any) -> Scene:
