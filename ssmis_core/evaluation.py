@@ -53,8 +53,14 @@ def predict_labels(
     largest_component: bool = False,
 ) -> np.ndarray:
     """The most probable class of each voxel, uint8 [*spatial]; largest_component: keep one component a class."""
-    labels = predict_probabilities(method, image, config, device=device).argmax(0).to(torch.uint8).cpu().numpy()
-    return keep_largest_component(labels, method.num_classes) if largest_component else labels
+    maps = predict_probabilities(method, image, config, device=device)
+    return decide(maps, largest_component=largest_component)
+
+
+def decide(maps: torch.Tensor, *, largest_component: bool = False) -> np.ndarray:
+    """The label map uint8 [*spatial] that probabilities [K, *spatial] stand for; see `predict_labels`."""
+    labels = maps.argmax(0).to(torch.uint8).cpu().numpy()
+    return keep_largest_component(labels, len(maps)) if largest_component else labels
 
 
 def score_case(

@@ -28,9 +28,9 @@ METRICS: dict[str, tuple[str, float, bool]] = {
 }
 
 
-def case_scores(run: Run, metric: str) -> dict[str, float]:
-    """{case: score}, the mean over the foreground classes that have a number; NaN where none has."""
-    rows = run.rows("cases")
+def case_scores(run: Run, metric: str, *, of: str | None = None) -> dict[str, float]:
+    """{case: score}, the mean over the foreground classes that have a number; NaN where none has. of: one class."""
+    rows = [row for row in run.rows("cases") if of in (None, row["class"])]
     if not rows:
         raise UserError(f"{run.path}: not evaluated yet (no cases.csv), expected evaluate_run(run) before")
     by_case: dict[str, list[float]] = {}
