@@ -66,7 +66,7 @@ def _data(run: Run) -> str:
 
 
 class CaseBrowser(Explorer):
-    """See `browse_cases`. `table` holds rows and the case that is open; `open(case)` opens another one."""
+    """See `browse_cases`. `table` holds rows and the case that is open; `show_case(id)` opens another one."""
 
     children: Any
 
@@ -95,7 +95,7 @@ class CaseBrowser(Explorer):
         self.children = (head, flow, self.table, line, numbers, self._side)
         self.table.observe(self._moved, names="selected")
 
-    def open(self, case: str) -> None:
+    def show_case(self, case: str) -> None:
         """Open a case, as a click does; UserError for one that is no test case of the run."""
         if case not in self.cases:
             raise UserError(
@@ -135,7 +135,8 @@ class CaseBrowser(Explorer):
         """The scan with both outlines and the mistakes tinted; head and scores above it."""
         one, case = self.answers[name], load(self.dataset, case_id)
         predicted = one.prediction(case)
-        told = [f"{METRICS[m][0].split(' (')[0]} {one.column(m, MEAN).cell(case_id)[0]}" for m in ("dice", "hd95")]
+        dice, hd95 = (one.column(metric, MEAN).cell(case_id)[0] for metric in ("dice", "hd95"))
+        told = [f"Dice {dice} %", hd95 if hd95 == "missed" else f"95HD {hd95} voxels"]
         heading = f"{head}<br>{name}<br>{', '.join(told)}" if len(self.answers) > 1 else f"{head}<br>{', '.join(told)}"
         names = self.dataset.class_names
         outlines = class_outlines(predicted, names, role="prediction")
@@ -162,7 +163,7 @@ class CaseBrowser(Explorer):
         told: dict[str, Any] = {"case": case.id}
         predicted = {name: one.prediction(case) for name, one in self.answers.items()}
         for (name, one), viewer in zip(self.answers.items(), self.viewers, strict=True):
-            self._show(viewer, name, case, predicted[name])
+            self._show(viewer, name, case, predicted[name], uncertainty)
             told |= {self._named(name, METRICS[m][0]): one.column(m, of).cell(case.id)[0] for m in SHOWN}
         if uncertainty:
             self._line.value = "<p role='status'>asking the network how sure it is …</p>"
@@ -211,17 +212,19 @@ class CaseBrowser(Explorer):
         self._links = link(*self.viewers)
         self._side.children = tuple(self.viewers)
 
-    def _show(self, viewer: Viewer, name: str, case: Case, predicted: np.ndarray) -> None:
-        """Scan, prediction, and against the reference where there is one."""
+    def _show(self, viewer: Viewer, name: str, case: Case, predicted: np.ndarray, uncertainty: bool) -> None:
+        """Scan, prediction, and against the reference where there is one; an empty map where the entropy will be."""
         names = self.dataset.class_names
         viewer.title = f"{case.id}: {name}"
         viewer.show_image(case.image[0])
+        if uncertainty:  # below all else, and not that of the case before
+            viewer.show_map("entropy", np.zeros(case.shape), "uncertainty", top=1.0, opacity=0.4)
         colours = style.class_colours(len(names), predicted=True)
         if case.label is not None:
             wrong = mistakes(predicted, case.label)
             kinds = len(MISTAKES) if len(names) > 2 else 3
             of_error = MISTAKE_COLOURS[: kinds - 1]
-            viewer.show_labels("error", wrong, MISTAKES[:kinds], colours=of_error, outline=False, opacity=0.5)
+            viewer.show_labels("error", wrong, MISTAKES[:kinds], colours=of_error, outline=False, opacity=0.6)
             viewer.show_labels("reference", case.label, names, dashed=True)
             viewer.look_at(wrong if wrong.any() else case.label)
         viewer.show_labels("prediction", predicted, names, colours=colours)
@@ -230,7 +233,7 @@ class CaseBrowser(Explorer):
         self, viewer: Viewer, name: str, maps: np.ndarray, predicted: np.ndarray, case: Case
     ) -> dict[str, Any]:
         """Draw the entropy; its mean where the prediction is right and where it is wrong."""
-        viewer.show_map("entropy", maps, "uncertainty", top=math.log(self.dataset.num_classes), opacity=0.5)
+        viewer.show_map("entropy", maps, "uncertainty", top=math.log(self.dataset.num_classes), opacity=0.4)
         if case.label is None:
             return {self._named(name, "mean entropy (nats)"): float(maps.mean())}
         wrong = predicted != case.label

@@ -192,8 +192,10 @@ class Cases {
       text(bandTitle, { x: width - right - band / 2, y: height - bottom + 16, "text-anchor": "middle" });
     }
     this.legend();
-    this.pairs(points, across, up);
-    this.dots = [...points].sort((a, b) => across(a.x) - across(b.x)).map((point) => this.dot(point, across, up));
+    const side = (point) => (point.series - (this.model.get("series").length - 1) / 2) * 13; // or one would hide another
+    const at = (point) => [across(point.x) + (point.x === null ? side(point) : 0), up(point.y)];
+    this.pairs(points, at);
+    this.dots = [...points].sort((a, b) => at(a)[0] - at(b)[0]).map((point) => this.dot(point, ...at(point)));
     if (this.dots.length) this.dots[0].setAttribute("tabindex", 0);
     this.mark();
   }
@@ -209,23 +211,23 @@ class Cases {
   }
 
   // A line between the points of one case, where several runs are shown.
-  pairs(points, across, up) {
+  pairs(points, at) {
     const cases = new Map();
     for (const point of points) cases.set(point.case, [...(cases.get(point.case) ?? []), point]);
     for (const [first, ...others] of cases.values()) {
       for (const other of others) {
-        const ends = { x1: across(first.x), y1: up(first.y), x2: across(other.x), y2: up(other.y) };
-        svg("line", this.picture, { class: "ssmis-pair", ...ends });
+        const [[x1, y1], [x2, y2]] = [at(first), at(other)];
+        svg("line", this.picture, { class: "ssmis-pair", x1, y1, x2, y2 });
       }
     }
   }
 
-  dot(point, across, up) {
+  dot(point, x, y) {
     const { name, colour, shape } = this.model.get("series")[point.series];
     const { x: xTitle, y: yTitle, band } = this.model.get("axes");
     const told = point.x === null ? band : `${xTitle} ${point.x.toPrecision(3)}`;
     const words = `${point.case}, ${name}: ${yTitle} ${point.y.toPrecision(3)}, ${told}`;
-    const attributes = { class: "ssmis-point", d: outline(shape, across(point.x), up(point.y)), fill: colour };
+    const attributes = { class: "ssmis-point", d: outline(shape, x, y), fill: colour };
     const dot = svg("path", this.picture, { ...attributes, role: "button", tabindex: -1, "aria-label": words });
     dot.dataset.case = point.case;
     dot.dataset.series = point.series;

@@ -24,6 +24,7 @@ READING = (
     "Each point is a mean over the iterations since the one before. Below, where the training was told to watch its "
     "pseudo-labels: unlabeled cases against the truth, which the method never sees; one batch a point, so they scatter."
 )
+WIDTH = 940  # pixels
 _following: weakref.WeakValueDictionary[Path, Watcher] = weakref.WeakValueDictionary()
 
 
@@ -74,6 +75,7 @@ class Watcher(Explorer):
         self.tail.look()
         super().__init__("What is the training doing?", READING, controls, [], self._compute)
         head, flow, line, table = self.children
+        head.value += "<style>.ssmis-numbers td { padding: 0 12px 0 0; line-height: 1.5; }</style>"
         row = ipywidgets.HBox([self.button, self._caption])
         drawn = [self.figure] if isinstance(self.figure, ipywidgets.Widget) else []
         self.children = (head, row, line, flow, self._boxes, *drawn, table)
@@ -85,6 +87,8 @@ class Watcher(Explorer):
                 self.refresh()
             else:
                 self._tell()
+            for one in (self.button, *self.controls.values(), *self.checks.values()):
+                hear_while_busy(one)
 
     def follow(self) -> None:
         """Begin to look again and again, until `close`; a watcher of the same folder before this one ends."""
@@ -123,12 +127,14 @@ class Watcher(Explorer):
         title = f"{self.title}<br><span style='font-size:13px'>{html.escape(self.tail.caption())}</span>"
         height = int(figure.layout.height)
         alt = f"{self.tail.caption()}. {READING} Last: {numbers or 'nothing yet'}."
-        return style.finish(figure, title=title, alt=alt, height=height, width=940)
+        return style.finish(figure, title=title, alt=alt, height=height, width=WIDTH)
 
     def close(self) -> None:
         """Look no more, and free everything."""
         self.leave()
         with self._lock:
+            if isinstance(self.figure, go.FigureWidget):
+                self.figure._view_count = None  # or the page would count its views once more, to nobody
             super().close()
 
     def _compute(self, **_: Any) -> dict[str, Any]:
@@ -152,7 +158,10 @@ class Watcher(Explorer):
             for old, new in zip(self.figure.data, drawn, strict=True):
                 old.update(x=new.x, y=new.y, mode=new.mode, hovertemplate=new.hovertemplate)
             if frame != self._shown:
-                self.figure.update_layout(template="plotly_white", font={"size": 13}, width=940, **frame)
+                self.figure.layout.annotations = ()  # an update leaves those that are there
+                margin = {**frame["margin"], "t": 15}  # the title is on the page already
+                look = {"template": "plotly_white", "font": {"size": 13}, "width": WIDTH}
+                self.figure.update_layout(**look, **{**frame, "margin": margin})
                 self._shown = frame
 
     def _choice(self) -> Choice:
@@ -188,3 +197,13 @@ class Watcher(Explorer):
                 self.look()
             except Exception as error:  # told on the page: what a thread raises is seen by nobody
                 self._line.value = f"<p class='ssmis-error'>{html.escape(f'{type(error).__name__}: {error}')}</p>"
+
+
+def hear_while_busy(widget: ipywidgets.Widget) -> None:
+    """Let a widget be heard while a cell runs, as where a training is watched from the notebook that it runs in.
+
+    JupyterLab sends what widgets say to a thread of its own in the kernel. ipykernel 7.4 sends it on to where the
+    widget spoke from last, the thread that runs the cells, unless that is forgotten. Others know nothing of it.
+    """
+    if widget.comm is not None:
+        vars(widget.comm).pop("_reply_subshell_id", None)
