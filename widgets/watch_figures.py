@@ -98,6 +98,8 @@ def layout(tail: Tail, choice: Choice) -> dict[str, Any]:
 def trailing_mean(values: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
     """Each value's mean with up to count - 1 before it; NaN are left out, and stay NaN where they are."""
     y = np.asarray(values, float)
+    if count == 1:
+        return y
     there = ~np.isnan(y)
     sums, numbers = np.cumsum(np.where(there, y, 0.0)), np.cumsum(there)
     start = np.maximum(np.arange(len(y)) - count, -1)
