@@ -10,9 +10,10 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VIEWER := $(VENV)/.viewer
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: help install demo lab test lint types check format clean
+.PHONY: help install viewer demo lab test lint types check format clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -28,6 +29,12 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python "$(TORCH)" -e '.[all,test]'
+	@touch $@
+
+viewer: $(VIEWER)  ## add napari, which `ssmis review` opens its window in
+
+$(VIEWER): $(STAMP)
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[viewer]'
 	@touch $@
 
 demo: $(STAMP)  ## train one method on synthetic scans and write a notebook with its figures: out.ipynb
@@ -49,8 +56,8 @@ lint: $(STAMP)  ## ruff, and no outputs in notebooks
 types: $(STAMP)  ## mypy
 	$(BIN)/mypy
 
-check: test  ## make test, then the slow tests: real presets, notebooks in a browser
-	$(BIN)/python -m pytest -m "slow or browser"
+check: test viewer  ## make test, then the slow tests: real presets, notebooks in a browser, napari on a screen
+	$(BIN)/python -m pytest -m "slow or browser or napari"
 
 format: $(STAMP)  ## let ruff and nbstripout tidy the code and the notebooks
 	$(BIN)/ruff check --fix .

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ssmis_core.datasets import data_directory
 from ssmis_core.errors import UserError, unknown
-from ssmis_core.files import write_json
+from ssmis_core.files import staged, write_json
 from ssmis_core.runs import Run
 
 LIMIT = 5_000_000  # bytes of the weights
@@ -34,6 +34,25 @@ def open_sample(name: str, root: str | os.PathLike[str] | None = None) -> Run:
     if name not in known:
         raise unknown("sample", name, known)
     return Run(_folder(root) / name)
+
+
+def copy_sample(name: str, folder: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> Run:
+    """A copy of a sample in a folder of one's own, to evaluate, review or spoil; a copy that is there already is kept.
+
+    Raises UserError for an unknown sample, and for a folder that holds something else.
+    """
+    sample, folder = open_sample(name, root), Path(folder)
+    if (folder / "run.json").is_file():
+        copy = Run(folder)
+        differences = sample.config.differences(copy.config)
+        if differences:
+            raise UserError(f"{folder}: holds a run other than sample {name} ({'; '.join(differences[:4])})")
+        return copy
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: holds something that is not a run, expected an empty or new folder")
+    with staged(folder) as fresh:
+        shutil.copytree(sample.path, fresh)
+    return Run(folder)
 
 
 def export_sample(

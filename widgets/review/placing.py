@@ -27,7 +27,7 @@ COLOURS = {  # of views that are not in the colour of a prediction
     "confident_1": style.YELLOW,
     "pseudo_label": style.PURPLE,
 }
-FILLED = ("fill", "left out")
+LINES, FILLED = ("answer", "line", "hole"), ("fill", "left out")
 PATCH_ROLES = ("scan", "view", "frame", "scan reference")  # of layers that belong to a view, not to a review
 FRAMES = (style.SKY, style.PURPLE)
 
@@ -84,7 +84,7 @@ class Place:
             "kind": view.kind,
             "corner": tuple(corner),
         }
-        kept["contour"] = line_width(view.value.shape[2:]) if how in ("answer", "line") else 0
+        kept["contour"] = line_width(view.value.shape[2:]) if how in LINES else 0
         place = {"scale": tuple(coarse.tolist()), "translate": tuple(start.tolist())}
         return {"name": name, **place, "units": units(self.scan), "metadata": {"ssmis": kept}}
 
@@ -96,7 +96,7 @@ class Place:
         if how == "answer":
             labels, role = maps.argmax(0), "prediction"
         else:
-            labels, role = maps[0] == 0 if how == "left out" else maps[0], "reference"
+            labels, role = maps[0] == 0 if how in ("left out", "hole") else maps[0], "reference"
         if view.name in COLOURS and labels.max() <= 1:
             colours = label_colours([COLOURS[view.name]])
         else:

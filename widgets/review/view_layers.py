@@ -24,8 +24,9 @@ class Topic:
     """One of the views that a method can show: the view that it is about, those beside it, and how to read it.
 
     shown: views by name, or by the start of their name with a "*", lowest layer first, each with how it is drawn:
-    "image", "answer" (the most probable class as a line), "line" (the border of a mask), "fill" (a mask), "left out"
-    (where a mask is 0), "map" (the numbers in colours). hidden: the same, for layers that start switched off.
+    "image", "answer" (the most probable class as a line), "line" (the border of a mask or a label), "hole" (the border
+    of where a mask is 0), "fill" (a mask), "left out" (where a mask is 0), "map" (the numbers in colours).
+    hidden: the same, for layers that start switched off.
     """
 
     about: str
@@ -71,7 +72,7 @@ TOPICS: dict[str, Topic] = {
     "copy-paste mix": Topic(
         "box",
         "The patch with a box of another scan pasted in (green line). Blue line: what is asked for, orange: answered.",
-        {"image": "image", "mix_*": "image", "box": "line", "target_*": "line", "probability_*": "answer"},
+        {"image": "image", "mix_*": "image", "box": "hole", "target_*": "line", "probability_*": "answer"},
         {"weight_*": "map", "pseudo_label": "line"},
     ),
 }
@@ -134,7 +135,8 @@ def clearest_slice(views: Views, topic: str, scan: Case, *, factor: Sequence[int
     maps, corner = array(view, row)[0], view.corner[row].tolist()
     if maps.ndim == 2:
         return None
-    there = (maps != 0).any(axis=(0, 1)) if view.kind == "mask" and maps.any() else np.ones(maps.shape[2], bool)
+    meant = maps == 0 if covered(views, topic).shown[view.name] == "hole" else maps != 0
+    there = meant.any(axis=(0, 1)) if view.kind == "mask" and meant.any() else np.ones(maps.shape[2], bool)
     places = np.clip((np.flatnonzero(there) + corner[2]) * factor[2] + (factor[2] - 1) // 2, 0, scan.shape[2] - 1)
     counts = np.zeros(len(places)) if scan.label is None else (scan.label != 0).sum((0, 1))[places]
     best = int(places[counts.argmax()] if counts.any() else places[len(places) // 2])

@@ -1,0 +1,25 @@
+"""Small evaluated runs to review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ssmis_core as ssmis
+from ssmis_core.evaluation import evaluate_run
+from ssmis_core.runs import Run
+from ssmis_core.training import train
+
+SIZES = {2: (33, 27), 3: (32, 24, 19)}  # odd ones, as scans have
+
+
+def evaluated_run(path: Path, dims: int = 2, *, classes: int = 2, method: str = "ugmcl", **options: Any) -> Run:
+    """A run of two iterations on the phantom, scored, with its predictions."""
+    size = SIZES[dims]
+    patch = {2: (16, 16), 3: (16, 16, 16)}[dims]
+    small = {"patch": patch, "stride": patch, "factor": 2, "iterations": 2, "filters": 2, "norm": "batch"}
+    data = {"dims": dims, "num_classes": classes, "size": size}
+    config = ssmis.configure(method, labeled=4, dataset_options=data, **{**small, **options})
+    run = train(config, run_dir=path, device="cpu")
+    evaluate_run(run, device="cpu")
+    return Run(path)
