@@ -72,9 +72,15 @@ def figure_of(opened: Any, number: int) -> Any:
     return figure
 
 
+def figure_cells(opened: Any) -> dict[str, int]:
+    """Places of the cells with a plotly figure, by tag; explorers have tests of their own."""
+    live = ("figure-explore-", "figure-watch", "figure-browse-")
+    return {tag: number for tag, number in opened.tagged("figure-").items() if not tag.startswith(live)}
+
+
 def assert_figures_drawn(opened: Any) -> None:
-    """Every cell tagged figure-* shows a plotly figure that is not empty, at a size that can be read."""
-    figures = opened.tagged("figure-")
+    """Every cell with a figure shows one that is not empty, at a size that can be read."""
+    figures = figure_cells(opened)
     assert figures
     for tag, number in figures.items():
         figure = figure_of(opened, number)
@@ -121,13 +127,13 @@ def test_run_all_numbers_every_code_cell_and_shows_no_error(executed: Any) -> No
 
 def test_every_figure_cell_shows_a_figure(executed: Any, artifacts: Path) -> None:
     assert_figures_drawn(executed)
-    for tag, number in executed.tagged("figure-").items():
+    for tag, number in figure_cells(executed).items():
         figure_of(executed, number).screenshot(path=artifacts / f"02_ugmcl-{tag}.png")
 
 
 def test_a_slider_in_a_figure_changes_the_picture_beside_it(executed: Any) -> None:
     moved = 0
-    for tag, number in executed.tagged("figure-").items():
+    for tag, number in figure_cells(executed).items():
         figure = figure_of(executed, number)
         if figure.locator(".slider-grip-rect").count() == 0:
             continue
@@ -224,5 +230,10 @@ def test_the_first_notebook_runs_from_top_to_bottom(
         opened.wait_idle()
         assert opened.errors() == []
         assert_figures_drawn(opened)
+        for tag in ("figure-watch", "figure-browse-cases"):
+            part = opened.cell(opened.tagged(tag)[tag]).locator(".ssmis-explorer")
+            part.locator(".js-plotly-plot, canvas.ssmis-canvas").first.wait_for(state="visible")
+            part.scroll_into_view_if_needed()
+            part.screenshot(path=artifacts / f"00_start_here-{tag}.png")
     finally:
         opened.page.screenshot(path=artifacts / "00_start_here-after-run-all.png")

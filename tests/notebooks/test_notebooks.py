@@ -20,9 +20,11 @@ FIGURES = {
         "metrics",
         "live",
         "loss-terms",
+        "watch",
         "live-all",
         "results",
         "best-median-worst",
+        "browse-cases",
     ],
     "01_ssnet": [
         "idea",
@@ -113,7 +115,7 @@ WITHOUT_TRAINING = {
         "published",
     ],
 }
-MAY_BE_EMPTY = ("live", "live-all", "loss-terms")  # a training cut short may have no logged iteration
+MAY_BE_EMPTY = ("live", "live-all", "loss-terms", "watch")  # a training cut short may have no logged iteration
 EXTRA = {
     "00_start_here": ("all_labels",),
     "01_ssnet": ("supervised", "without_smoothness"),
