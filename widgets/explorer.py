@@ -65,8 +65,9 @@ class Explorer(ipywidgets.VBox):
         wide = {"viewers": ipywidgets.Layout(flex="1 1 785px", flex_flow="column")} if viewers else {}
         wide |= {"charts": ipywidgets.Layout(flex="1 1 420px", flex_flow="row wrap")} if charts else {}
         parts = [ipywidgets.Box(list(getattr(self, name)), layout=layout) for name, layout in wide.items()]
-        pictures = ipywidgets.Box(parts, layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="8px"))
-        super().__init__([head, box, self._line, self._table, pictures])
+        row = {"flex_flow": "row wrap", "grid_gap": "8px"}
+        pictures = [ipywidgets.Box(parts, layout=row)] if parts else []  # an explorer may bring its own instead
+        super().__init__([head, box, self._line, self._table, *pictures])
         self.add_class("ssmis-explorer")
         self.refresh()
 

@@ -5,6 +5,7 @@ Pictures of the windows are kept in the folder that SSMIS_ARTIFACTS names (defau
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from ssmis_core.runs import Run
 from tests.conftest import missing, require_tool
-from tests.widgets.review_runs import evaluated_run
+from tests.widgets.review_runs import shifted_run
 
 SCREEN = ["-screen", "0", "1600x1200x24", "-nolisten", "tcp"]
 LIBRARIES = "apt-get install xvfb libgl1 libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1"
@@ -76,7 +77,8 @@ def viewer(screen: str) -> Iterator[Any]:
     window.window.resize(1400, 900)
     settle()
     yield window
-    window.close()
+    with contextlib.suppress(RuntimeError):  # the test has closed it
+        window.close()
     settle()
 
 
@@ -113,7 +115,7 @@ def share_of(canvas: np.ndarray, colour: str, reach: int = 40) -> float:
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Run]:
     """Small evaluated runs of ugmcl, by number of axes."""
     folder = tmp_path_factory.mktemp("evaluated")
-    return {dims: evaluated_run(folder / str(dims), dims) for dims in (2, 3)}
+    return {dims: shifted_run(folder / str(dims), dims) for dims in (2, 3)}
 
 
 @pytest.fixture

@@ -154,6 +154,19 @@ def test_mistakes_are_said_in_the_dock_and_change_nothing(viewer: Any, copied: C
     (run.path / "predictions" / f"{window.review.order[1]}.nii.gz").write_bytes(b"no")
     press(viewer, "N")
     assert "not a whole NIfTI file" in window.dock.line.text()
+    assert window.review.place == 0 and window.seen.case.id == window.review.case
+
+
+def test_closing_the_window_asks_about_an_edit(viewer: Any, copied: Callable[[int], Run]) -> None:
+    run = copied(2)
+    window = open_window(viewer, run, answers=["cancel", "save"])
+    window.layer("correction").data[:4] = 1
+    window.dock.note.setPlainText("typed just before")
+    frame = viewer.window._qt_window
+    assert not frame.close() and frame.isVisible()
+    assert frame.close()
+    assert [path.name for path in (run.path / "corrections").iterdir()] == [f"{window.review.case}.nii.gz"]
+    assert Review(run).open().remark.note == "typed just before"
 
 
 def test_layers_of_others_stay_and_closing_takes_ours_away(viewer: Any, copied: Callable[[int], Run]) -> None:

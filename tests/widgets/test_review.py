@@ -16,7 +16,7 @@ from ssmis_core.files import read_csv
 from ssmis_core.metrics import evaluate
 from ssmis_core.runs import Run
 from ssmis_core.uncertainty import entropy
-from tests.widgets.review_runs import evaluated_run
+from tests.widgets.review_runs import evaluated_run, shifted_run
 from widgets.review.order import worst_first
 from widgets.review.remarks import Remarks
 from widgets.review.state import Review, errors_of
@@ -26,7 +26,7 @@ from widgets.review.state import Review, errors_of
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Run]:
     """By number of axes; the one of slices has four classes."""
     folder = tmp_path_factory.mktemp("runs")
-    return {2: evaluated_run(folder / "flat", 2, classes=4), 3: evaluated_run(folder / "solid", 3)}
+    return {2: shifted_run(folder / "flat", 2, classes=4), 3: shifted_run(folder / "solid", 3)}
 
 
 @pytest.fixture
@@ -93,7 +93,8 @@ def test_uncertainty_is_the_entropy_of_what_the_run_answers(runs: dict[int, Run]
     assert np.allclose(review.uncertainty(case), entropy(p[None])[0, 0].numpy(), atol=1e-6)
 
 
-def test_a_prediction_that_the_folder_lacks_is_made_from_the_weights(run: Run) -> None:
+def test_a_prediction_that_the_folder_lacks_is_made_from_the_weights(tmp_path: Path) -> None:
+    run = evaluated_run(tmp_path / "run", 2, classes=3)
     before = Review(run).open().prediction
     shutil.rmtree(run.path / "predictions")
     assert np.array_equal(Review(run).open().prediction, before)
@@ -132,7 +133,7 @@ def test_a_remark_that_changes_nothing_is_not_written(tmp_path: Path) -> None:
 
 def test_a_file_of_remarks_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "review.csv").write_text("name,score\na,1\n")
-    with pytest.raises(UserError, match=r"review.csv: found no column 'flag', expected the columns case, flag"):
+    with pytest.raises(UserError, match=r"review\.csv: found no column 'case', expected the columns case, flag"):
         Remarks(tmp_path)
 
 
@@ -150,7 +151,8 @@ def test_a_correction_keeps_the_affine_and_tells_what_changed(runs: dict[int, Ru
 
     stored = nibabel.load(run.path / "corrections" / f"{review.case}.nii.gz")
     predicted = nibabel.load(run.path / "predictions" / f"{review.case}.nii.gz")
-    assert np.array_equal(stored.affine, predicted.affine) and np.array_equal(stored.affine, seen.case.affine)
+    assert np.array_equal(stored.affine, predicted.affine)
+    assert np.allclose(stored.affine, seen.case.affine, rtol=1e-6)  # files keep it in single precision
     assert stored.header.get_zooms() == predicted.header.get_zooms()
     assert np.array_equal(np.asarray(stored.dataobj).reshape(label.shape), labels)
     assert contents(run.path) == before

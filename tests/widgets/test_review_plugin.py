@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ssmis_core.runs import Run
-from tests.widgets.review_runs import evaluated_run
+from tests.widgets.review_runs import shifted_run
 from widgets.review.plugin import get_reader, phantom_2d, phantom_3d
 from widgets.review.state import Review
 
@@ -23,7 +23,7 @@ QT = ("run_dock", "view_dock")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return evaluated_run(tmp_path_factory.mktemp("plugin") / "run", 3)
+    return shifted_run(tmp_path_factory.mktemp("plugin") / "run", 3)
 
 
 def test_the_manifest_is_found_by_the_packages_name() -> None:

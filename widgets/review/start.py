@@ -38,6 +38,7 @@ def review(
     opened = Review(run, split=split, data_root=data_root, folder=folder, who=who, device=device)
     if case is not None:
         opened.go(case)
+    opened.open()  # what cannot be read is told before there is a window
 
     import napari
 

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMessageBox
 
 from ssmis_core.errors import UserError
@@ -41,7 +42,7 @@ class ReviewWindow:
 
     def __init__(self, review: Review, viewer: Any, *, ask: Callable[[str], str] | None = None):
         self.review, self.viewer, self.ask = review, viewer, ask or ask_reader
-        self.seen: Reviewed | None = None
+        self.seen: Reviewed | None = review.open()  # before anything is added to the viewer: it may not be readable
         self._saved: np.ndarray | None = None  # the correction as it was opened or saved last
         self._worker: Any = None
         self._asked = ""  # the case that the network was asked about last
@@ -54,13 +55,12 @@ class ReviewWindow:
             self.docks.append(viewer.window.add_dock_widget(self.views, name="views", area="right"))
         # last, so that it is the one in front
         self.docks.append(viewer.window.add_dock_widget(self.dock, name="review", area="right", tabify=True))
+        self._guard = Guard(self)
         self._connect()
-        self.show()
+        self.show(self.seen)
 
-    @told
-    def show(self) -> None:
-        """Show the case that is open."""
-        seen = self.review.open()
+    def show(self, seen: Reviewed) -> None:
+        """Show a case."""
         remove_layers(self.viewer, lambda _: True)
         add_layers(self.viewer, case_layers(seen, self.review.dataset.class_names))
         self.seen, self._saved = seen, self.layer(CORRECTION).data.copy()
@@ -86,18 +86,24 @@ class ReviewWindow:
     @told
     def step(self, count: int) -> None:
         """On to the next case, or back."""
-        if self.leave():
-            if self.review.step(count):
-                self.show()
-            else:
-                self.dock.say("that was the last case" if count > 0 else "this is the first case")
+        there = self.review.place + count
+        if 0 <= there < len(self.review.order):
+            self.go(there)
+        else:
+            self.dock.say("that was the last case" if count > 0 else "this is the first case")
 
     @told
     def go(self, place: int) -> None:
-        """To a case by its place in the list."""
-        if place != self.review.place and self.leave():
-            self.review.go(self.review.order[place])
-            self.show()
+        """To a case by its place in the list; one that cannot be opened leaves everything as it is."""
+        before = self.review.place
+        if place != before and self.leave():
+            try:
+                self.review.place = place
+                self.show(self.review.open())
+            except UserError:
+                self.review.place = before
+                self.tell()
+                raise
         else:
             self.tell()
 
@@ -148,6 +154,7 @@ class ReviewWindow:
         if not self.leave():
             return False
         self.seen = None
+        self._guard.release()
         self.solid.release()
         remove_layers(self.viewer, lambda _: True)
         for dock in self.docks:
@@ -204,6 +211,29 @@ class ReviewWindow:
         actions |= {"flag": lambda: self.flag(), "correct": lambda: self.correct(), "save": lambda: self.save()}
         for name, key in KEYS.items():
             bind(key, lambda _viewer, act=actions[name]: act(), overwrite=True)
+
+
+class Guard(QObject):
+    """Asks about unsaved edits when the napari window is closed."""
+
+    def __init__(self, review: ReviewWindow):
+        super().__init__()
+        self.review, self.frame = review, review.viewer.window._qt_window
+        self.frame.installEventFilter(self)
+
+    def eventFilter(self, _watched: Any, event: Any) -> bool:
+        """Qt asks this before it closes the window; True: it stays open."""
+        if event.type() != QEvent.Type.Close:
+            return False
+        if self.review.leave():
+            self.release()
+            return False
+        event.ignore()
+        return True
+
+    def release(self) -> None:
+        """Ask no more."""
+        self.frame.removeEventFilter(self)
 
 
 def ask_reader(question: str) -> str:
