@@ -146,7 +146,7 @@ def test_a_view_lies_where_its_patch_was_cut(topic: str, dims: int) -> None:
                 block = scan.image[0][tuple(slice(f, f + 2) for f in first)]
                 found.append((data[tuple(index)], block.mean()))
         assert len(found) > 30
-        assert np.corrcoef(np.array(found).T)[0, 1] > 0.9999  # a method may bring the scan to another range
+        assert np.corrcoef(np.array(found).T)[0, 1] > 0.999  # a method may change range and brightness
 
 
 @pytest.mark.parametrize("topic", TOPICS)
