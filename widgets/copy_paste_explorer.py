@@ -152,8 +152,8 @@ class _Pictures:
         asked, answer = seen(views, f"target_{name}", 0)[0], hard_label(p)[0].numpy()
         box, weight = seen(views, "box", 0)[0], seen(views, f"weight_{name}", 0)[0]
         viewer.show_image(seen(views, f"mix_{name}", 0)[0])
-        viewer.show_map("weight in the loss", weight, "weight", opacity=0.0)
-        viewer.show_map("student's p(foreground)", 1.0 - p[0, 0].numpy(), "probability", opacity=0.0)
+        viewer.show_map("weight", weight, "weight", opacity=0.0)
+        viewer.show_map("p(foreground)", 1.0 - p[0, 0].numpy(), "probability", opacity=0.0)
         viewer.show_labels("box", box == 0, ("outside", "edge of the box"), colours=[style.GREEN])
         viewer.show_labels("does not count", weight == 0, ("counts", "does not count"), colours=[style.VERMILLION])
         viewer.show_labels("asked for", asked, names, colours=several or [style.PURPLE], dashed=several is not None)

@@ -140,7 +140,7 @@ class _Pictures:
         viewer = self.crops
         viewer.show_image(first.over(second.over(scan, "second_image"), "image"))
         kind = "divergence" if scene.method.options.kl_over == "classes" else "part of a divergence"
-        viewer.show_map("KL of the answers", divergence, kind)
+        viewer.show_map("KL", divergence, kind)
         viewer.show_map("entropy", entropy, "uncertainty", top=math.log(classes), opacity=0.0)
         viewer.show_labels("crops", region, REGIONS, colours=[FIRST, SECOND, SHARED])
         same = style.class_colours(classes) if classes > 2 else None
@@ -175,7 +175,7 @@ class _Pictures:
         )
         viewer, chosen = self.teaching, q.argmax(0)
         viewer.show_image(first.over(scan, "image"))
-        viewer.show_map("probability of its class", first.put(q.max(0)), "probability", opacity=0.0)
+        viewer.show_map("confidence", first.put(q.max(0)), "probability", opacity=0.0)
         viewer.show_labels("first crop", first.everywhere(), ("outside", "first crop"), colours=[FIRST])
         viewer.show_labels("unsure", first.put(~sure[0]), ("sure", "unsure"), colours=[style.VERMILLION])
         out = first.put(ruled_out.max(0))

@@ -85,7 +85,7 @@ SUBJECTS = {
             **{"first_x": 8, "first_y": 7, "first_z": 8, "second_x": 5, "second_y": 3, "second_z": 8},
             **{"positive": 0.66, "negative": 0.11, "noise": 0.1, "seed": 1},
         },
-        "KL of the answers",
+        "KL",
         charts=1,
         still=("negative",),
         settings={"patch": (16, 16, 16), "stride": (16, 16, 16), "min_overlap": 4},

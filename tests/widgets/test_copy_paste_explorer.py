@@ -82,7 +82,7 @@ def test_each_viewer_shows_the_mix_that_was_chosen_and_what_it_is_asked_for() ->
         assert np.abs(values_of(layer) - clipped).max() <= 0.51 * (layer.high - layer.low) / 255
         assert (viewer.layers["asked for"].values == views[f"target_{name}"].value[0, 0].numpy()).all()
         weight = views[f"weight_{name}"].value[0, 0].numpy()
-        assert np.abs(values_of(viewer.layers["weight in the loss"]) - weight).max() <= 0.51 / 255
+        assert np.abs(values_of(viewer.layers["weight"]) - weight).max() <= 0.51 / 255
         assert (viewer.layers["does not count"].values == (weight == 0)).all()
     known = shown.viewers[1].layers
     assert (known["reference"].values == known["asked for"].values).all()  # both sides of L–L have their labels

@@ -110,7 +110,7 @@ def test_the_crops_show_what_the_loss_was_given_where_they_lie_in_the_scan() -> 
     assert np.abs(drawn[box] - np.clip(image, ends.low, ends.high)).max() <= 0.51 * (ends.high - ends.low) / 255
     regions = shown.viewers[0].layers["crops"].values
     assert (regions == 3).sum() == shown.numbers["voxels shared"] and (regions[box] % 2 == 1).all()
-    kl = values_of(shown.viewers[0].layers["KL of the answers"])
+    kl = values_of(shown.viewers[0].layers["KL"])
     assert np.abs(kl[box] - array(views["divergence_1"], row)[0]).max() <= 0.51 * kl.max() / 255
     shown.close()
 
