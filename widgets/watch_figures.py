@@ -75,7 +75,7 @@ def layout(tail: Tail, choice: Choice) -> dict[str, Any]:
     below = bool(tail.quality)
     axis = log_axis(rows) if choice.log else LINEAR
     right = {"overlaying": "y", "side": "right", "anchor": "x", "rangemode": "tozero", "showgrid": False}
-    right |= {"tickmode": "auto", "visible": weight, "title": {"text": "weight λ(t), no unit"}}
+    right |= {"tickmode": "auto", "tickformat": "~g", "visible": weight, "title": {"text": "weight λ(t), no unit"}}
     quality = {"domain": [0.0, 0.4], "anchor": "x", "range": [0, 101], "visible": below}
     return {
         "xaxis": {
