@@ -193,7 +193,7 @@ class _Pictures:
     def _counts(self, reference: np.ndarray, made: np.ndarray, spacing: tuple[float, ...]) -> dict[str, Any]:
         """What the metrics are made of."""
         own = self.case.spacing
-        told = "the case's own" if own == spacing else f"set here; the case's own is {_by(own) if own else 'not known'}"
+        told = "as in the file" if own == spacing else f"set here; the file has {_by(own) if own else 'none'}"
         counted = ("not there", "a false alarm", "missed", "found")[2 * reference.any() + made.any()]
         return {
             "voxels of the reference": int(reference.sum()),

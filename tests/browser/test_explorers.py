@@ -12,10 +12,12 @@ import nbformat
 import pytest
 import torch
 
+from ssmis_core import open_dataset
 from widgets.adversarial_explorer import explore_adversarial
 from widgets.copy_paste_explorer import explore_copy_paste
 from widgets.distance_explorer import explore_distance
 from widgets.explorer import Explorer, told
+from widgets.metric_explorer import explore_metrics
 from widgets.scene import Scene
 from widgets.separation_explorer import explore_separation
 from widgets.translation_explorer import explore_translation
@@ -33,12 +35,12 @@ SECONDS = 60
 class Subject:
     """An explorer: its function, the method that it looks at, its viewers, and what an arrow key makes of each slider.
 
-    overlay: a map of its first viewer; charts: how many it has; still: sliders that leave all slices as they are.
-    settings: of the method, beside those that all have.
+    method: None for one that looks at the data alone. overlay: a map of its first viewer; charts: how many it has;
+    still: sliders that leave all slices as they are. settings: of the method, beside those that all have.
     """
 
     function: Callable[..., Explorer]
-    method: str
+    method: str | None
     viewers: int
     sliders: dict[str, float]
     overlay: str
@@ -50,14 +52,25 @@ class Subject:
     def all_settings(self) -> dict[str, Any]:
         return {**SETTINGS, **self.settings}
 
+    def subject(self) -> str:
+        """Python for what the explorer is given first."""
+        if self.method is None:
+            return f"open_dataset('phantom', **{self.all_settings['dataset_options']!r})"
+        return f"Scene.untrained({self.method!r}, **{self.all_settings!r})"
+
     def cells(self) -> list[str]:
         name = self.function.__name__
         return [
-            f"from {self.function.__module__} import {name}\nfrom widgets.scene import Scene",
-            f"scene = Scene.untrained({self.method!r}, **{self.all_settings!r})",
-            f"shown = {name}(scene, {CASE!r})\nshown",
+            f"from {self.function.__module__} import {name}",
+            "from ssmis_core import open_dataset\nfrom widgets.scene import Scene",
+            f"shown = {name}({self.subject()}, {CASE!r})\nshown",
             "print([one.cursor for one in shown.viewers], shown.viewers[0].window)",
         ]
+
+    def direct(self) -> Explorer:
+        """The same explorer here, without a browser."""
+        given = eval(self.subject(), {"Scene": Scene, "open_dataset": open_dataset})  # the text that the notebook runs
+        return self.function(given, CASE)
 
 
 SUBJECTS = {
@@ -98,6 +111,18 @@ SUBJECTS = {
         "box",
         still=("gamma", "threshold"),
         settings={"box": 0.65},
+    ),
+    "metrics": Subject(
+        explore_metrics,
+        None,
+        1,
+        {
+            **{"shift_x": 1, "shift_y": 1, "shift_z": 1, "grow": 1, "blob": 3},
+            **{"place_x": 95, "place_y": 95, "place_z": 55, "hole": 1, "branches": 1, "cut": 5},
+            **{"spacing_x": 2.625, "spacing_y": 2.625, "spacing_z": 2.625},
+        },
+        "error",
+        charts=1,
     ),
 }
 # Where the first point of a chart lies on the page, and what all points say.
@@ -186,7 +211,7 @@ def readouts(opened: Any) -> list[str]:
 
 def test_numbers_are_those_of_the_core_and_each_slider_moves_them_by_keyboard(opened: Any, subject: Subject) -> None:
     torch.set_num_threads(1)  # as in the kernel: the order of sums decides about single voxels
-    direct = subject.function(Scene.untrained(subject.method, **subject.all_settings), CASE)
+    direct = subject.direct()
     assert numbers(opened) == {name: told(value) for name, value in direct.numbers.items()}
     for position, (name, value) in enumerate(subject.sliders.items()):
         before, shown, drawn = numbers(opened), settled(opened), charts(opened)

@@ -119,7 +119,7 @@ def test_the_size_of_a_voxel_moves_mm_alone_and_the_picture_goes_along(explorer:
     moved = {name for name in SCORES if explorer.numbers[name] != before[name]}
     assert moved <= {"95HD (mm)", "ASD (mm)"} and "ASD (mm)" in moved
     assert explorer.viewers[0].spacing[2] == 5.0
-    assert "set here; the case's own is" in explorer.numbers["a voxel is (mm)"]
+    assert "set here; the file has" in explorer.numbers["a voxel is (mm)"]
 
 
 def lines(shown: Explorer) -> dict[str, tuple[list[Any], list[float]]]:
@@ -190,7 +190,7 @@ def test_a_case_without_a_label_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_case_without_spacing_says_so_and_opens_in_voxels(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = explore_metrics(Changed(spacing=None)(monkeypatch))
-    assert not shown.viewers[0].in_mm and "not known" in shown.numbers["a voxel is (mm)"]
+    assert not shown.viewers[0].in_mm and "the file has none" in shown.numbers["a voxel is (mm)"]
     assert shown.numbers["95HD (voxels)"] == shown.numbers["95HD (mm)"]
     shown.close()
 
