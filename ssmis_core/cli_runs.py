@@ -231,8 +231,8 @@ def _check_test_files(config: Configuration, data_root: Path | None) -> None:
 
     if DATASETS[config.dataset].needs_files:
         dataset = open_dataset(config.dataset, data_root, **config.dataset_options)
-        for case_id in dataset.test:
-            dataset.load(case_id)
+        for _ in dataset.stream(dataset.test):
+            pass
 
 
 def _evaluate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +132,15 @@ def evaluate_run(
     written = save_predictions and _has_nibabel()
     how: dict[str, Any] = {"device": device, "largest_component": largest_component, "empty": empty}
     with alone(run.path, what="training or evaluation"):
-        with staged(folder) as fresh:  # so that an evaluation that is stopped leaves the one before whole
-            for number, case_id in enumerate(lists[split], start=1):
-                case = dataset.load(case_id)
+        # staged, so that an evaluation that is stopped leaves the one before whole
+        with staged(folder) as fresh, closing(dataset.stream(lists[split])) as cases:
+            for number, case in enumerate(cases, start=1):
                 labels, scores = score_case(method, case, config, class_names=dataset.class_names, **how)
                 rows += scores
                 if written:
-                    save_nifti(fresh / f"{case_id}.nii.gz", labels, case.affine)
+                    save_nifti(fresh / f"{case.id}.nii.gz", labels, case.affine)
                 if report:
-                    report(number, len(lists[split]), case_id)
+                    report(number, len(lists[split]), case.id)
         if not written:
             _discard(folder, lists[split])
         predictions = f"{folder.name}/" if written else "not written"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import torch
@@ -102,8 +102,9 @@ class Training:
         self.validator = Validator(config, dataset, held)
         wanted = labeled + (unlabeled if method.sampling.unlabeled else [])
         fingerprint = Fingerprint()
-        cases = (fingerprint.add(dataset.load(case_id)) for case_id in wanted)  # one whole volume in memory at a time
-        self.bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor, device=device)
+        with closing(dataset.stream(wanted)) as read:  # a few whole volumes in memory at a time
+            cases = map(fingerprint.add, read)
+            self.bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor, device=device)
         self.fingerprint = fingerprint.hexdigest()
         numbers = range(len(wanted))
         self.batches = Batches(

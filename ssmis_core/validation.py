@@ -53,7 +53,7 @@ class Validator:
         self.selects = config.protocol != "last"
         self.split = "test" if config.protocol == "best-on-test" else "validation"
         wanted = dataset.test if self.split == "test" else dataset.validation or held
-        self.cases: list[Case] = [dataset.load(case_id) for case_id in wanted] if config.validate_every else []
+        self.cases: list[Case] = list(dataset.stream(wanted)) if config.validate_every else []
         for case in self.cases:
             if case.label is None:
                 raise UserError(f"{dataset.source(case.id)}: has no label to validate against")

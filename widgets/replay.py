@@ -42,7 +42,7 @@ def example_batch(config: Configuration, method: Method, dataset: Dataset, *, t:
     """
     labeled, unlabeled = dataset.split(config.labeled)
     labeled, unlabeled = labeled[: method.sampling.labeled], unlabeled[: method.sampling.unlabeled]
-    cases = [dataset.load(case_id) for case_id in labeled + unlabeled]
+    cases = list(dataset.stream(labeled + unlabeled))
     bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor)
     clock = clock_at(config, method, t)
     return assemble(bank, len(labeled), config, method, clock, Draws(config.seed).at(clock), spacing=cases[0].spacing)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,6 +44,9 @@ class Case:
         return tuple(self.image.shape[1:])
 
 
+READ_AHEAD = 2
+
+
 class Dataset(ABC):
     """A named collection of cases with published lists; the first n of `train` are the labeled ones.
 
@@ -76,6 +81,23 @@ class Dataset(ABC):
         source = self.source(case_id)
         check_case(case, num_classes=self.num_classes, dims=self.dims, channels=self.channels, source=source)
         return case
+
+    def stream(self, case_ids: Iterable[str]) -> Generator[Case]:
+        """`load` each case in turn, while threads read the next ones: a few cases are in memory at a time, not all.
+
+        Whoever may stop early closes it (`contextlib.closing`), so that nothing is read for no one.
+        """
+        ahead: deque[Future[Case]] = deque()
+        pool = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="reader")
+        try:
+            for case_id in case_ids:
+                ahead.append(pool.submit(self.load, case_id))
+                if len(ahead) > READ_AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def split(self, labeled: int) -> tuple[list[str], list[str]]:
         """(labeled ids, unlabeled ids): the first `labeled` training cases, and the rest."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -171,17 +172,22 @@ class Phantom(Dataset):
 
 
 _memory: OrderedDict[tuple[Any, ...], tuple[np.ndarray, np.ndarray]] = OrderedDict()  # least recently used first
+_turn = threading.Lock()
 
 
 def _remembered(index: int, dims: int, num_classes: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """`generate`, or what it returned before: a notebook opens the same phantom for every training and evaluation."""
     key = (VERSION, index, dims, num_classes, size)
-    if key not in _memory:
-        _memory[key] = generate(index, dims=dims, num_classes=num_classes, size=size)
+    with _turn:
+        made = _memory.get(key)
+    if made is None:  # made outside the lock, so that threads make cases side by side
+        made = generate(index, dims=dims, num_classes=num_classes, size=size)
+    with _turn:
+        _memory[key] = made
+        _memory.move_to_end(key)
         while len(_memory) > 1 and sum(image.nbytes + label.nbytes for image, label in _memory.values()) > CACHE_BYTES:
             _memory.popitem(last=False)
-    _memory.move_to_end(key)
-    return _memory[key]
+    return made
 
 
 def checked_size(size: int | Sequence[int] | None, dims: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ssmis_core.datasets.phantom_anatomy import LEFT_ATRIUM, Part, chest, heart
-from ssmis_core.datasets.phantom_shapes import TINY, Draws, Shape, rotation
+from ssmis_core.datasets.phantom_shapes import TINY, Draws, Shape, rotate, rotation
 
 if TYPE_CHECKING:
     from ssmis_core.datasets.phantom import Knobs
@@ -28,8 +28,7 @@ class Frame:
     def __init__(self, world: np.ndarray, shift: np.ndarray, turn: np.ndarray, scale: float, margin: float) -> None:
         self.size = world.shape[1:]
         self.shift, self.turn, self.scale, self.margin = shift, turn, scale, margin
-        flat = (world.reshape(len(shift), -1) - shift[:, None]) / scale
-        self.points = (turn.T @ flat).reshape(world.shape)
+        self.points = rotate(turn.T / scale, world - shift.reshape(-1, *[1] * len(shift)))
 
     def window(self, shapes: tuple[Shape, ...], extra: float) -> Window:
         """A box of voxels outside of which every shape is farther than `extra` (it can be empty)."""
@@ -46,14 +45,15 @@ class Frame:
     def distance(self, part: Part, extra: float) -> tuple[Window, np.ndarray]:
         """(window, smooth minimum over the part's shapes in it, in canonical units of the world)."""
         outer = self.window(part.shapes, extra + part.blend)
-        best = np.full(self.size, FAR)
+        best = np.full([axis.stop - axis.start for axis in outer], FAR)
         for shape in part.shapes:
             window = self.window((shape,), extra + part.blend)
-            if best[window].size:
-                one, other = best[window], shape.distance(self.points[(slice(None), *window)])
+            one = best[tuple(slice(w.start - o.start, w.stop - o.start) for w, o in zip(window, outer, strict=True))]
+            if one.size:
+                other = shape.distance(self.points[(slice(None), *window)])
                 overlap = np.maximum(part.blend - np.abs(one - other), 0.0)
-                best[window] = np.minimum(one, other) - overlap * overlap / (4.0 * part.blend)
-        return outer, best[outer] * self.scale
+                one[...] = np.minimum(one, other) - overlap * overlap / (4.0 * part.blend)
+        return outer, best * self.scale
 
 
 def paint(draw: Draws, size: tuple[int, ...], num_classes: int, knobs: Knobs) -> tuple[np.ndarray, np.ndarray]:
@@ -86,17 +86,17 @@ def scan(draw: Draws, image: np.ndarray, knobs: Knobs) -> np.ndarray:
     texture *= draw.uniform(knobs.texture) / (texture.std() + TINY)
     image = ndimage.gaussian_filter(image * (1.0 + texture), draw.uniform(knobs.blur), truncate=3.0)
     image *= np.exp(draw.uniform(knobs.bias) * smooth_field(draw, image.shape, cells=2))
-    real, imaginary = draw.normal_pair(image.shape)
+    real, square = draw.noise(image.shape)
     sigma = draw.uniform(knobs.noise)
-    magnitude = np.sqrt((image + sigma * real) ** 2 + (sigma * imaginary) ** 2)
+    magnitude = np.sqrt(image * (image + 2.0 * sigma * real) + sigma**2 * square)  # |image + sigma n|
     return np.rint(np.clip(magnitude / 1.8, 0.0, 1.0) * LEVELS).astype(np.int64)
 
 
 def smooth_field(draw: Draws, size: tuple[int, ...], cells: int) -> np.ndarray:
     """A random field of about [-1, 1]: a uniform cubic B-spline over cells + 3 control points an axis."""
     field = draw.array([cells + 3] * len(size), 2.0)
-    for axis, n in enumerate(size):
-        field = np.moveaxis(np.tensordot(_spline_matrix(n, cells), field, axes=(1, axis)), 0, axis)
+    for n in size:  # the first axis is expanded and goes last, until all have had their turn
+        field = np.einsum("i...,ni->...n", field, _spline_matrix(n, cells))
     return field
 
 

@@ -36,11 +36,11 @@ class Draws:
         """Uniform in [-amplitude, amplitude)."""
         return amplitude * (2.0 * self._generator.random(tuple(shape)) - 1.0)
 
-    def normal_pair(self, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Two independent standard normal fields (Box and Muller, Ann. Math. Stat. 1958)."""
-        radius = np.sqrt(-2.0 * np.log1p(-self._generator.random(tuple(shape))))
+    def noise(self, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Complex standard normal noise n: (its real part, |n|^2) (Box and Muller, Ann. Math. Stat. 1958)."""
+        square = -2.0 * np.log1p(-self._generator.random(tuple(shape)))
         angle = 2.0 * np.pi * self._generator.random(tuple(shape))
-        return radius * np.cos(angle), radius * np.sin(angle)
+        return np.sqrt(square) * np.cos(angle), square
 
 
 class Shape(Protocol):
@@ -77,11 +77,12 @@ class Ellipsoid:
     def distance(self, points: np.ndarray) -> np.ndarray:
         """First-order distance to the surface: f (f - 1) / |grad|, with f = |q / radii|; points are [dims, ...]."""
         dims = len(self.radii)
-        q = _rotate(self.rotation.T, points - self.centre.reshape(dims, *[1] * (points.ndim - 1)))
-        q /= self.radii.reshape(dims, *[1] * (points.ndim - 1))
-        level = np.sqrt((q * q).sum(axis=0))
-        q /= self.radii.reshape(dims, *[1] * (points.ndim - 1))
-        return level * (level - 1.0) / (np.sqrt((q * q).sum(axis=0)) + TINY)
+        column = (dims, *[1] * (points.ndim - 1))
+        q = rotate(self.rotation.T, points) - (self.rotation.T @ self.centre).reshape(column)
+        q /= self.radii.reshape(column)
+        level = _length(q)
+        q /= self.radii.reshape(column)
+        return level * (level - 1.0) / (_length(q) + TINY)
 
     def radius(self, direction: np.ndarray) -> float:
         """From the centre to the surface along a unit direction."""
@@ -108,9 +109,10 @@ class Tube:
         for start, end, r0, r1 in zip(self.knots, self.knots[1:], self.radii, self.radii[1:], strict=False):
             along = end - start
             offset = points - start.reshape(-1, *[1] * (points.ndim - 1))
-            t = np.clip(_rotate(along[None], offset)[0] / (float(along @ along) + TINY), 0.0, 1.0)
-            offset -= along.reshape(-1, *[1] * (points.ndim - 1)) * t
-            distance = np.sqrt((offset * offset).sum(axis=0)) - (r0 + (r1 - r0) * t)
+            t = np.clip(rotate(along[None], offset)[0] / (float(along @ along) + TINY), 0.0, 1.0)
+            for component, step in zip(offset, along, strict=True):
+                component -= step * t
+            distance = _length(offset) - (r0 + (r1 - r0) * t)
             best = distance if best is None else np.minimum(best, distance)
         assert best is not None
         return best
@@ -131,5 +133,10 @@ def _planar(angle: float, dims: int, i: int, j: int) -> np.ndarray:
     return turn
 
 
-def _rotate(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return (matrix @ points.reshape(points.shape[0], -1)).reshape(-1, *points.shape[1:])
+def _length(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("i...,i...->...", vectors, vectors))
+
+
+def rotate(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """matrix @ points [dims, ...]; not by BLAS, whose idle threads would take the processor from cases made beside."""
+    return np.einsum("ij,j...->i...", matrix, points)
