@@ -62,7 +62,7 @@ class _Pictures:
         self.seen: tuple[Any, Example, Step, Views] | None = None
         o, seed, row = method.options, scene.config.seed, {"continuous_update": False}
         labeled, example = scene.dataset.split(scene.config.labeled)[0], scene.example(case)
-        mixes = [(f"{NAMES[name]}: {WORDS[a]}, box of {WORDS[b]}", name) for name, (a, b) in method.mixes.items()]
+        mixes = [(NAMES[name], name) for name in method.mixes]
         half = example.batch.num_labeled // 2
         corner = np.argwhere(method.box(example.batch, example.draws).numpy() == 0).min(0)
         self.box = [
@@ -153,7 +153,7 @@ class _Pictures:
         box, weight = seen(views, "box", 0)[0], seen(views, f"weight_{name}", 0)[0]
         viewer.show_image(seen(views, f"mix_{name}", 0)[0])
         viewer.show_map("weight", weight, "weight", opacity=0.0)
-        viewer.show_map("p(foreground)", 1.0 - p[0, 0].numpy(), "probability", opacity=0.0)
+        viewer.show_map("foreground", 1.0 - p[0, 0].numpy(), "probability", opacity=0.0)
         viewer.show_labels("box", box == 0, ("outside", "edge of the box"), colours=[style.GREEN])
         viewer.show_labels("does not count", weight == 0, ("counts", "does not count"), colours=[style.VERMILLION])
         viewer.show_labels("asked for", asked, names, colours=several or [style.PURPLE], dashed=several is not None)

@@ -139,11 +139,11 @@ class _Pictures:
     def _show(self, viewer: Viewer, distance: np.ndarray | None, level: float, k: float, colour: str) -> None:
         viewer.show_image(self.seen.image)
         if distance is None:
-            for name in ("distance s", "soft mask", "undecided", "level set"):
+            for name in ("distance", "soft mask", "undecided", "level set"):
                 viewer.remove(name)
             return
         soft = _soft(distance, k)
-        viewer.show_map("distance s", distance, "distance")
+        viewer.show_map("distance", distance, "distance")
         viewer.show_map("soft mask", soft, "probability", opacity=0.0)
         filled: dict[str, Any] = {"colours": [style.GREEN], "outline": False, "opacity": 0.6}
         viewer.show_labels("undecided", _undecided(soft), ("decided", "undecided"), **filled)

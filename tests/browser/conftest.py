@@ -103,8 +103,8 @@ class OpenNotebook:
             self.page.goto(address)
         else:
             self.page.reload()
-        self.page.locator(".jp-Notebook .jp-Cell").nth(len(self.cells) - 1).wait_for(state="attached", timeout=60_000)
-        self.wait_idle(60)
+        self.page.locator(".jp-Notebook .jp-Cell").nth(len(self.cells) - 1).wait_for(state="attached", timeout=240_000)
+        self.wait_idle(240)
 
     def wait_for(self, done: Callable[[], Any], seconds: float, what: str) -> Any:
         """As `wait_until`, with the page alive meanwhile."""
@@ -209,7 +209,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, require: Callable[[str, str], 
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: answers(f"{url}/api/status", server, home / "server.log"), 60, "JupyterLab to start")
+            wait_until(lambda: answers(f"{url}/api/status", server, home / "server.log"), 300, "JupyterLab to start")
             yield Lab(url, root)
         finally:
             stop(server)
@@ -263,7 +263,7 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., OpenNotebook
         copy = lab.root / f"{name}.ipynb"
         nbformat.write(notebook, copy)
         page = browser.new_page(viewport={"width": 1400, "height": 1500})
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(90_000)
         pages.append(page)
         opened = OpenNotebook(page, copy, notebook.cells)
         opened.load(f"{lab.url}/doc/tree/{copy.name}?reset")

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 SMALL: dict[str, Any] = {"patch": (32, 32, 32), "stride": (32, 32, 32), "factor": 1, "filters": 4, "iterations": 20}
 SETTINGS = {"labeled": 4, "dataset_options": {"size": 32}, **SMALL}
 CASE = "phantom-090"
-SECONDS = 60
+SECONDS = 200
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ SUBJECTS = {
         charts=1,
         still=("voxels",),
     ),
-    "distance": Subject(
-        explore_distance, "ugmcl", 2, {"level": 0.02, "k": 2000.0}, "distance s", charts=2, still=("k",)
-    ),
+    "distance": Subject(explore_distance, "ugmcl", 2, {"level": 0.02, "k": 2000.0}, "distance", charts=2, still=("k",)),
     "overlap": Subject(
         explore_translation,
         "tracoco",
@@ -128,7 +126,7 @@ SUBJECTS = {
 # Where the first point of a chart lies on the page, and what all points say.
 POINT = """plot => {
   const { xaxis, yaxis } = plot._fullLayout;
-  const { x: [x], y: [y] } = plot.data.find(trace => trace.text && trace.x.length);
+  const { x, y } = plot.calcdata.find((points, trace) => plot.data[trace].text && Number.isFinite(points[0].x))[0];
   const texts = plot.data.flatMap(trace => trace.text ?? []);
   return [xaxis._offset + xaxis.d2p(x), yaxis._offset + yaxis.d2p(y), texts];
 }"""

@@ -96,9 +96,8 @@ def test_a_session_from_opening_to_reopening(viewer: Any, copied: Callable[[int]
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_what_is_on_the_screen(viewer: Any, copied: Callable[[int], Run], dims: int) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
         window = open_window(viewer, copied(dims))
         flat = picture(viewer, f"review-{dims}d-slice")
         if dims == 3:
@@ -108,6 +107,7 @@ def test_what_is_on_the_screen(viewer: Any, copied: Callable[[int], Run], dims: 
             assert flat.shape != solid.shape or np.abs(flat.astype(int) - solid).mean() > 5
             viewer.dims.ndisplay = 2
             assert {layer.name: layer.visible for layer in viewer.layers} == own
+    assert [str(one.message) for one in heard if "Contours" in str(one.message)] == []
     window.layer("error").visible = False
     clean = picture(viewer, f"review-{dims}d-lines")
     assert share_of(clean, style.PREDICTION) > 0.001

@@ -59,7 +59,7 @@ def test_the_numbers_and_maps_are_those_of_the_core(dims: int, classes: int, opt
         assert shown.numbers[f"zero level, {whose} ({unit})"] == pytest.approx(size * int((one_map <= 0).sum()))
         assert shown.numbers[f"chosen level, {whose} ({unit})"] == pytest.approx(size * int((one_map <= 0.1).sum()))
         drawn = viewer.layers
-        assert np.abs(values_of(drawn["distance s"]) - one_map.numpy()).max() <= 0.51 * 2 / 255
+        assert np.abs(values_of(drawn["distance"]) - one_map.numpy()).max() <= 0.51 * 2 / 255
         assert np.abs(values_of(drawn["soft mask"]) - soft.numpy()).max() <= 0.51 / 255
         assert (drawn["level set"].values == (one_map <= 0.1).numpy()).all()
     assert shown.numbers["mean |difference| of the maps"] == pytest.approx(

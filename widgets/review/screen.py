@@ -36,8 +36,8 @@ def remove_layers(viewer: Any, unwanted: Callable[[dict[str, Any]], bool]) -> No
 def turn_axes(viewer: Any, dims: int) -> None:
     """Slices across the last axis, x to the right and y up as in the figures, and a bar of their scale."""
     viewer.dims.order = tuple(reversed(range(dims)))
-    viewer.camera.orientation2d = ("up", "right")
-    viewer.scale_bar.visible = True
+    viewer.scene.camera.orientation2d = ("up", "right")
+    viewer.canvas.overlays.scale_bar.visible = True
 
 
 def go_to(viewer: Any, place: float | None) -> None:
@@ -73,7 +73,7 @@ class Solid:
             self._own.clear()
         if turned:
             self.viewer.fit_to_view()
-            self.viewer.camera.angles = self.ANGLES
+            self.viewer.scene.camera.angles = self.ANGLES
 
     def release(self) -> None:
         """Leave the viewer alone from now on."""

@@ -126,11 +126,12 @@ class Review:
         path = self.run.path / f"predictions{self._ending}" / f"{case.id}.nii.gz"
         if path.is_file():
             return read_labels(path, shape=case.shape)[0]
-        from ssmis_core.inference import keep_largest_component
+        import torch
 
-        labels = self.probabilities(case).argmax(0).astype(np.uint8)
+        from ssmis_core.evaluation import decide
+
         kept = self.conventions.get("largest_component", False)
-        return keep_largest_component(labels, self.dataset.num_classes) if kept else labels
+        return decide(torch.from_numpy(self.probabilities(case)), largest_component=kept)
 
     def probabilities(self, case: Case) -> np.ndarray:
         """What the run's network answers to a case, float32 [K, *spatial]; the last few are kept."""
