@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,23 @@ def test_a_notebook_takes_the_parameters_that_all_share(name: str) -> None:
     shared |= {"seed": 0, "device": "auto", "variant": "paper", "run_dir": None, "dataset_options": None}
     assert {key: values[key] for key in shared} == shared
     assert values["labeled"] == LABELED[name]
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_what_an_exercise_sets_is_a_parameter_or_a_setting_that_the_baseline_has_too(name: str) -> None:
+    """`settings` goes to every training of a notebook, so an option of one method alone would stop the controls."""
+    from ssmis_core.cli_values import setting_types
+
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
+    (given,) = ("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
+    prose = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    exercises = prose.partition("## Exercises")[2].partition("## References")[0]
+    known: dict[str, Any] = {}
+    exec(given, {}, known)
+    assert set(re.findall(r"`(\w+)=", exercises)) <= known.keys()
+    assert set(re.findall(r"[Ss]et `(\w+)`", exercises)) <= known.keys()
+    for settings in re.findall(r"settings=\{(.*?)\}", exercises):
+        assert set(re.findall(r'"(\w+)":', settings)) <= setting_types("supervised").keys()
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES | WITHOUT_TRAINING))
