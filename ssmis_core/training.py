@@ -64,9 +64,8 @@ def train(
         torch.manual_seed(Draws(config.seed).key("initialisation"))
         shape = {"num_classes": dataset.num_classes, "dims": dataset.dims, "channels": dataset.channels}
         method = create_method(config.method, variant=config.variant, **shape, **config.options)
-        samples = min(method.sampling.labeled, method.sampling.unlabeled or method.sampling.labeled)
         for network in method.children():
-            check_patch(config.patch, network, samples=samples)
+            check_patch(config.patch, network, samples=method.fewest_at_once)
         if Path(run_dir, "run.json").is_file() and Run.create(run_dir, config).status == "finished":
             return Run(run_dir)
         if watch_quality:

@@ -200,6 +200,12 @@ class Method(nn.Module):
         o = self.options
         return Sampling(labeled=o.labeled_per_batch, unlabeled=o.unlabeled_per_batch, augmentations=o.augmentations)
 
+    @property
+    def fewest_at_once(self) -> int:
+        """The fewest patches that one of its networks is given in a pass: labeled or unlabeled ones by themselves."""
+        sampling = self.sampling
+        return min(sampling.labeled, sampling.unlabeled or sampling.labeled)
+
     def stages(self, iterations: int) -> list[Stage]:
         """The parts of a training of `iterations` in all; by default one, with one optimiser for all that learns."""
         return [Stage("main", iterations, self.optimisers(), self.options.schedule)]

@@ -117,6 +117,11 @@ class CPAM(Method):
         on = {"l_u": "labeled_unlabeled", "u_l": "labeled_unlabeled", "l_l": "labeled_labeled"}
         self.mixes = {name: MIXES[name] for name in MIXES if getattr(options, on.get(name, "unlabeled_unlabeled"))}
 
+    @property
+    def fewest_at_once(self) -> int:
+        """Those of one mix: half of the labeled samples."""
+        return self.options.labeled_per_batch // 2
+
     def stages(self, iterations: int) -> list[Stage]:
         """Labeled copy-paste, then self-training; each of at least one iteration where there are two."""
         o = self.options

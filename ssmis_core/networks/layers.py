@@ -76,7 +76,7 @@ def check_patch(patch: tuple[int, ...], network: nn.Module, *, samples: int) -> 
     if samples < 2 and any(isinstance(layer, _BatchNorm) for layer in network.modules()):
         raise UserError(
             f"{told}; batch normalisation cannot normalise that of one sample, expected a side of at least "
-            f"{2 * divisor}, or two samples or more of each kind in a batch"
+            f"{2 * divisor}, or more samples of each kind in a batch"
         )
 
 

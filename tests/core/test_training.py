@@ -175,9 +175,13 @@ def test_a_folder_with_other_files_is_refused_and_one_with_an_extra_folder_is_no
         ({"patch": 24}, r"patch 24x24: every side must be a multiple of 16 for this VNet"),
         ({"patch": 16}, r"patch 16x16: leaves one voxel at the lowest level of VNet.*at least 32"),
         ({"patch": 16, "norm": "batch", "unlabeled_per_batch": 1}, r"patch 16x16: leaves one voxel.*of one sample"),
+        (
+            {"method": "cpam", "patch": 16, "norm": "batch", "labeled_per_batch": 2, "unlabeled_per_batch": 2},
+            r"patch 16x16: leaves one voxel.*of one sample",
+        ),
         ({"method": "ugmcl", "labeled": 10}, r"no unlabeled case is left beside 10 labeled ones"),
     ],
-    ids=["not_divisible", "one_voxel", "one_sample", "labeled"],
+    ids=["not_divisible", "one_voxel", "one_sample", "one_sample_a_mix", "labeled"],
 )
 def test_bad_input_is_refused_before_the_folder_exists(
     settings: dict[str, Any], message: str, tiny: Tiny, quietly: Quietly, tmp_path: Path
