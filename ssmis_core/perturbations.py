@@ -26,6 +26,18 @@ def add_clipped_noise(x: Tensor, normal: Tensor, *, scale: float = 0.1, clip: fl
 
 
 @contextmanager
+def held_still() -> Iterator[None]:
+    """A pass inside takes no gradient, and a later one of the same network does, in mixed precision too.
+
+    Older torch takes the weights that autocast has cast without a gradient again outside of `no_grad`, and those of
+    the network then learn nothing; so they are forgotten at the end.
+    """
+    with torch.no_grad():
+        yield
+    torch.clear_autocast_cache()
+
+
+@contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
     """Forward passes inside leave BatchNorm's running statistics alone; in train mode they still use the batch's own.
 
@@ -76,9 +88,8 @@ def virtual_adversarial(
     dropout is drawn anew in each pass. Source: Miyato et al., VAT (TPAMI 2019), eq. 5, 6 and section 3.3; Wu et al.,
     SS-Net (MICCAI 2022), the smoothness term.
     """
-    with torch.no_grad():
+    with held_still():
         clean = probabilities(network(x).logits)
-    torch.clear_autocast_cache()  # weights that mixed precision cast in there have no gradient to pass on
     d = unit_direction(uniform - 0.5)
     with frozen_statistics(network):
         for _ in range(iterations):

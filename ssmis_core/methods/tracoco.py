@@ -31,7 +31,7 @@ from ssmis_core.losses import (
     translation_kl_map,
 )
 from ssmis_core.methods.base import Card, Method, RampedOptions, Step
-from ssmis_core.perturbations import add_uniform_noise, draw_cutmix, paste
+from ssmis_core.perturbations import add_uniform_noise, draw_cutmix, held_still, paste
 from ssmis_core.views import Views
 
 CHOICES = {
@@ -189,7 +189,7 @@ class TraCoCo(Method):
     ) -> Tensor:
         """L_crc: the student learns from the teacher's answer to the clean patches, where the teacher is sure."""
         o, n, image = self.options, batch.num_labeled, batch.image
-        with torch.no_grad():
+        with held_still():
             q = probabilities(teacher(image).logits)
         if o.cutmix in ("both", f"network_{name}"):
             source, box = draw_cutmix(f"cutmix_{name}", image, draws, axes=2 if o.boxes == "full_depth" else None)

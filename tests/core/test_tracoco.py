@@ -143,6 +143,24 @@ def test_each_network_learns_from_its_own_terms_and_a_teaching_pass_takes_no_gra
     assert networks_with_gradient(method, step(method, batch).total) == [True, True]
 
 
+def test_a_network_that_has_taught_learns_in_mixed_precision_too(
+    make_batch: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older torch keeps the weights that it has cast for a pass without a gradient: they must be forgotten."""
+    method, stale = tracoco(), set()
+
+    def passed(network: Any, *_: Any) -> None:
+        assert not (torch.is_grad_enabled() and network in stale)
+        stale.update(() if torch.is_grad_enabled() else (network,))
+
+    monkeypatch.setattr(torch, "clear_autocast_cache", stale.clear)
+    for network in method.children():
+        network.register_forward_hook(passed)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        step(method, make_batch(num_classes=3)).total.backward()
+    assert all(p.grad is not None for p in method.parameters())
+
+
 def test_translation_gives_gradients_by_way_of_both_crops() -> None:
     first, second = (torch.randn(1, 3, 5, 4, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
     for over in ("classes", "space"):
