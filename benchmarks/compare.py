@@ -51,6 +51,7 @@ from ssmis_core.progress import silent
 from ssmis_core.runs import Run, default_run_dir
 
 INTERRUPTED = 130
+SHARED = ("dataset", "dataset_options", "data_root", "preset", "labeled", "seed", "variant", "iterations")
 stopped = False  # of a worker process
 
 
@@ -85,6 +86,9 @@ class Job:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
+        for flag in ("jobs", "threads"):
+            if getattr(options, flag) is not None and getattr(options, flag) < 1:
+                raise UserError(f"--{flag} {getattr(options, flag)}: expected a whole number of at least 1")
         work = list(jobs(options))
         code = run_all(work, count=options.jobs, threads=options.threads)
     except UserError as error:
@@ -102,6 +106,12 @@ def entries(methods: Sequence[str], file: Path | None) -> list[Entry]:
             found += [Entry(**one) for one in tomllib.loads(file.read_text(encoding="utf-8")).get("entry", [])]
         except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
             raise UserError(f"{file}: {error}; expected [[entry]] tables of name, method, options") from error
+    for one in found:
+        if not (isinstance(one.name, str) and isinstance(one.method, str) and isinstance(one.options, dict)):
+            raise UserError(f"{file}: entry {one.name!r}: expected name and method as text, options as a table")
+        for key in one.options:
+            if key in SHARED:
+                raise UserError(f"{file}: entry {one.name!r} sets {key}, expected it of the command, for all alike")
     names = [one.name for one in found]
     if not found or len(set(names)) < len(names):
         raise UserError(f"contestants {', '.join(names) or 'none'}: expected one or more, each of a name of its own")

@@ -144,6 +144,8 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(
         (["--labels", "0"], "labeled=0: expected a whole number of at least 1"),
         (["--set", "beta=0.5"], "unknown option of"),
         (["--entries", "nothing.toml"], "nothing.toml: "),
+        (["--jobs", "0"], "--jobs 0: expected a whole number of at least 1"),
+        (["--threads", "0"], "--threads 0: expected a whole number of at least 1"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(
@@ -152,6 +154,27 @@ def test_a_mistake_is_one_line_before_anything_is_trained(
     assert compare.main(["--folder", str(tmp_path / "runs"), *SMALL, *wrong]) == 2
     told = capsys.readouterr()
     assert told.err.startswith("compare: ") and message in told.err and told.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("options = { iterations = 9 }", "entry 'changed' sets iterations"),
+        ("options = { labeled = 9 }", "entry 'changed' sets labeled"),
+        ("options = 9", "entry 'changed': expected name and method as text, options as a table"),
+        ("opitons = {}", "expected [[entry]] tables of name, method, options"),
+    ],
+)
+def test_an_entry_that_cannot_be_is_one_line(
+    compare: ModuleType, entry: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "entries.toml"
+    file.write_text(f'[[entry]]\nname = "changed"\nmethod = "ssnet"\n{entry}\n')
+    given = ["--folder", str(tmp_path / "runs"), "--methods", "supervised", "--entries", str(file)]
+    assert compare.main([*given, *SMALL]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("compare: ") and message in told and told.count("\n") == 1
     assert not (tmp_path / "runs").exists()
 
 
