@@ -91,8 +91,8 @@ class CaseBrowser(Explorer):
         self.table.selected = self.table.order()[0]
         count = len(self.cases)
         super().__init__(f"Which of {count} test cases fail, and where?", READING, controls, [], self._compute)
-        head, flow, line, numbers = self.children
-        self.children = (head, flow, self.table, line, numbers, self._side)
+        frame = self.frame
+        self.children = (frame.head, frame.controls, self.table, frame.line, frame.numbers, self._side)
         self.table.observe(self._moved, names="selected")
 
     def show_case(self, case: str) -> None:
@@ -166,7 +166,7 @@ class CaseBrowser(Explorer):
             self._show(viewer, name, case, predicted[name], uncertainty)
             told |= {self._named(name, METRICS[m][0]): one.column(m, of).cell(case.id)[0] for m in SHOWN}
         if uncertainty:
-            self._line.value = "<p role='status'>asking the network how sure it is …</p>"
+            self.frame.line.value = "<p role='status'>asking the network how sure it is …</p>"
         for (name, one), viewer in zip(self.answers.items(), self.viewers, strict=True):
             if not uncertainty:
                 viewer.remove("entropy")

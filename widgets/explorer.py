@@ -7,6 +7,7 @@ import os
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
@@ -28,6 +29,21 @@ def live() -> bool:
     return any(name in os.environ for name in LIVE)
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The parts that an explorer has on the page, for those that put others between them.
+
+    head: title and reading; line: what was wrong, else empty; pictures: viewers and charts, None where an explorer
+    brings its own.
+    """
+
+    head: ipywidgets.HTML
+    controls: ipywidgets.Box
+    line: ipywidgets.HTML
+    numbers: ipywidgets.HTML
+    pictures: ipywidgets.Box | None
+
+
 class Explorer(ipywidgets.VBox):
     """Controls above, numbers and pictures below; moving a control computes anew.
 
@@ -35,8 +51,8 @@ class Explorer(ipywidgets.VBox):
     viewers: volumes, which share one crosshair; charts: plotly figures, beside the viewers where there is room, which
     is for 420 pixels in a notebook that is 1400 wide.
     reading: one line on how to read it. `numbers` has what was computed last, `seconds` how long it took; a UserError
-    is shown in its line and leaves everything as it was. `still()` is a plotly figure of what is shown, which stands
-    in for the explorer where a notebook runs without a reader. `close()` frees everything.
+    is shown in its line and leaves everything as it was. `frame` has the parts by name. `still()` is a plotly figure of
+    what is shown, which stands in for the explorer where a notebook runs without a reader. `close()` frees everything.
     """
 
     def __init__(
@@ -53,23 +69,30 @@ class Explorer(ipywidgets.VBox):
         self.numbers: dict[str, Any] = {}
         self.seconds = 0.0
         self._compute, self._computing = compute, False
-        self._table, self._line = ipywidgets.HTML(), ipywidgets.HTML()
         for one in self.controls.values():
             one.style.description_width = "130px"
             one.observe(self._moved, names="value")
         self._links = link(*self.viewers)
-        head = ipywidgets.HTML(f"<h3>{html.escape(title)}</h3><p>{html.escape(reading)}</p>")
         flow = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 14px")
-        box = ipywidgets.Box(list(self.controls.values()), layout=flow)
-        # viewers are as wide as three planes; charts stand in a column beside them, or else in rows below
-        wide = {"viewers": ipywidgets.Layout(flex="1 1 785px", flex_flow="column")} if viewers else {}
-        wide |= {"charts": ipywidgets.Layout(flex="1 1 420px", flex_flow="row wrap")} if charts else {}
-        parts = [ipywidgets.Box(list(getattr(self, name)), layout=layout) for name, layout in wide.items()]
-        row = {"flex_flow": "row wrap", "grid_gap": "8px"}
-        pictures = [ipywidgets.Box(parts, layout=row)] if parts else []  # an explorer may bring its own instead
-        super().__init__([head, box, self._line, self._table, *pictures])
+        self.frame = Frame(
+            head=ipywidgets.HTML(f"<h3>{html.escape(title)}</h3><p>{html.escape(reading)}</p>"),
+            controls=ipywidgets.Box(list(self.controls.values()), layout=flow),
+            line=ipywidgets.HTML(),
+            numbers=ipywidgets.HTML(),
+            pictures=self._pictures(),
+        )
+        frame = self.frame
+        shown = (frame.head, frame.controls, frame.line, frame.numbers, frame.pictures)
+        super().__init__([one for one in shown if one is not None])
         self.add_class("ssmis-explorer")
         self.refresh()
+
+    def _pictures(self) -> ipywidgets.Box | None:
+        """Viewers and charts, side by side where there is room; None where there are none."""
+        # viewers are as wide as three planes; charts stand in a column beside them, or else in rows below
+        wide = ((self.viewers, "1 1 785px", "column"), (self.charts, "1 1 420px", "row wrap"))
+        parts = [ipywidgets.Box(shown, layout={"flex": flex, "flex_flow": flow}) for shown, flex, flow in wide if shown]
+        return ipywidgets.Box(parts, layout={"flex_flow": "row wrap", "grid_gap": "8px"}) if parts else None
 
     def refresh(self) -> None:
         """Compute and draw for the controls as they stand; what that itself does to controls is no move."""
@@ -77,17 +100,21 @@ class Explorer(ipywidgets.VBox):
         try:
             self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
         except UserError as error:
-            self._line.value = f"<p class='ssmis-error' role='alert'>{html.escape(str(error))}</p>"
+            self.complain(str(error))
             return
         finally:
             self._computing = False
         self.seconds = time.perf_counter() - began
-        self._line.value = ""
+        self.frame.line.value = ""
         cells = "".join(
             f"<tr><td>{html.escape(name)}</td><td data-name='{html.escape(name)}'>{told(value)}</td></tr>"
             for name, value in self.numbers.items()
         )
-        self._table.value = f"<table class='ssmis-numbers'>{cells}</table>"
+        self.frame.numbers.value = f"<table class='ssmis-numbers'>{cells}</table>"
+
+    def complain(self, text: str) -> None:
+        """Say in the line what is wrong."""
+        self.frame.line.value = f"<p class='ssmis-error' role='alert'>{html.escape(text)}</p>"
 
     def still(self) -> go.Figure:
         """The slices at the crosshair with their outlines, every map, and the charts, as one figure."""

@@ -74,11 +74,11 @@ class Watcher(Explorer):
         }
         self.tail.look()
         super().__init__("What is the training doing?", READING, controls, [], self._compute)
-        head, flow, line, table = self.children
-        head.value += "<style>.ssmis-numbers td { padding: 0 12px 0 0; line-height: 1.5; }</style>"
+        frame = self.frame
+        frame.head.value += "<style>.ssmis-numbers td { padding: 0 12px 0 0; line-height: 1.5; }</style>"
         row = ipywidgets.HBox([self.button, self._caption])
         drawn = [self.figure] if isinstance(self.figure, ipywidgets.Widget) else []
-        self.children = (head, row, line, flow, self._boxes, *drawn, table)
+        self.children = (frame.head, row, frame.line, frame.controls, self._boxes, *drawn, frame.numbers)
 
     def look(self) -> None:
         """Read what is new, and draw it."""
@@ -110,7 +110,7 @@ class Watcher(Explorer):
         try:
             ask_to_stop(self.tail.folder)
         except UserError as error:
-            self._line.value = f"<p class='ssmis-error' role='alert'>{html.escape(str(error))}</p>"
+            self.complain(str(error))
         with self._lock:
             self._tell()
 
@@ -196,7 +196,7 @@ class Watcher(Explorer):
             try:
                 self.look()
             except Exception as error:  # told on the page: what a thread raises is seen by nobody
-                self._line.value = f"<p class='ssmis-error'>{html.escape(f'{type(error).__name__}: {error}')}</p>"
+                self.complain(f"{type(error).__name__}: {error}")
 
 
 def hear_while_busy(widget: ipywidgets.Widget) -> None:

@@ -114,7 +114,7 @@ def test_a_mistake_is_shown_in_a_line_and_the_pictures_stay(
     numbers = dict(explorer.numbers)
     monkeypatch.setattr(explorer, "_compute", fail)
     explorer.controls["epsilon"].value = 1.0
-    assert "case x: &lt;broken&gt;" in explorer._line.value and explorer.numbers == numbers
+    assert "case x: &lt;broken&gt;" in explorer.frame.line.value and explorer.numbers == numbers
 
 
 @pytest.mark.parametrize(("method", "options"), [("ugmcl", {}), ("ssnet", {"smoothness": False}), ("supervised", {})])

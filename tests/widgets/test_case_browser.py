@@ -144,7 +144,7 @@ def test_a_case_of_another_shape_gets_viewers_of_its_own_that_look_the_same(
     shown.show_case("phantom-080")
     assert shown.viewers[0] is not before[0] and shown.viewers[0].shape == [32, 32, 16]
     assert shown.viewers[0].looks["entropy"] == {"opacity": 0.1, "visible": False} and len(shown._links) == 1
-    assert not shown._line.value
+    assert not shown.frame.line.value
     again = shown.viewers
     shown.show_case("phantom-081")
     assert shown.viewers is again

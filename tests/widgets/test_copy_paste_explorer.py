@@ -122,7 +122,7 @@ def test_each_control_changes_pictures_or_numbers() -> None:
             control.value = not control.value
         else:
             control.value = control.min if control.value > control.min else control.max
-        assert state() != before and not shown._line.value, name
+        assert state() != before and not shown.frame.line.value, name
         control.value = own
         assert state() == before, name
     shown.close()
@@ -163,7 +163,7 @@ def test_a_calibration_that_has_nothing_to_ask_is_told_in_a_line() -> None:
     off = {"labeled_labeled": False, "labeled_unlabeled": False}
     shown = explore_copy_paste(scene(2, "cpam", **off), CASE)
     shown.controls["trcm"].value = True
-    assert "option trcm=True needs labeled_labeled" in shown._line.value
+    assert "option trcm=True needs labeled_labeled" in shown.frame.line.value
     shown.close()
 
 
@@ -171,9 +171,9 @@ def test_a_calibration_that_has_nothing_to_ask_is_told_in_a_line() -> None:
 def test_few_labeled_cases_are_shown_over_again(labeled: int) -> None:
     one = trcm(2, labeled=labeled)
     shown = explore_copy_paste(one, CASE)
-    assert not shown._line.value
+    assert not shown.frame.line.value
     shown.controls["labeled_b"].value = shown.controls["labeled_a"].value
-    assert not shown._line.value
+    assert not shown.frame.line.value
     shown.close()
 
 

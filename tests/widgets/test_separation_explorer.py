@@ -142,7 +142,7 @@ def test_a_case_without_a_reference_is_told_apart_by_the_answer(monkeypatch: pyt
     shown = explore_separation(ready(), CASE)
     assert shown.controls["by"].value == "answer" and "reference" not in shown.viewers[0].layers
     shown.controls["by"].value = "reference"
-    assert "has no reference, expected classes by &#x27;answer&#x27;" in shown._line.value
+    assert "has no reference, expected classes by &#x27;answer&#x27;" in shown.frame.line.value
     shown.close()
 
 

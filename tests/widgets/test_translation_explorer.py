@@ -123,7 +123,7 @@ def test_crops_that_no_training_draws_can_be_looked_at_also_without_a_shared_vox
     assert shown.numbers["training draws such crops"] == "no"
     put(shown, second_y=32)
     assert shown.numbers["voxels shared"] == 0 == shown.numbers["mean KL (nats)"]
-    assert math.isnan(shown.numbers["Dice of the two answers"]) and not shown._line.value
+    assert math.isnan(shown.numbers["Dice of the two answers"]) and not shown.frame.line.value
     shown.close()
 
 
@@ -139,7 +139,7 @@ def test_each_control_changes_the_pictures() -> None:
             continue
         before = pictures()
         control.value = moves.get(name) or (control.min if control.value > control.min else control.max)
-        assert pictures() != before and not shown._line.value, name
+        assert pictures() != before and not shown.frame.line.value, name
     shown.close()
 
 
@@ -170,7 +170,7 @@ def test_another_case_brings_its_own_shape_and_crops(monkeypatch: pytest.MonkeyP
     shown.controls["case"].value = "phantom-085"
     assert shown.viewers[0].shape == shown.viewers[1].shape == [37, 48, 1]
     example = one.example("phantom-085")
-    assert shown.controls["first_x"].max == 5 and not shown._line.value
+    assert shown.controls["first_x"].max == 5 and not shown.frame.line.value
     corner = [shown.controls[name].value for name in ("first_x", "first_y")]
     assert corner == example.batch.corners(0)[example.batch.num_labeled].tolist()
     shown.close()

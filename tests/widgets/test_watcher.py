@@ -135,7 +135,7 @@ def test_the_button_asks_the_training_to_stop(begin: Callable[..., Run]) -> None
     watcher.look()
     assert watcher.tail.caption() == "stopped: 10 of 100 iterations in 0:05" and watcher.button.disabled
     watcher.stop()
-    assert "is stopped, expected a training in progress" in watcher._line.value
+    assert "is stopped, expected a training in progress" in watcher.frame.line.value
     watcher.close()
 
 
