@@ -13,6 +13,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
 from widgets import style
 from widgets.results import case_scores
+from widgets.review.nifti import read_labels
 from widgets.slices import Outline, Panel, class_outlines, panels
 
 
@@ -39,14 +40,11 @@ def shared_spacing(cases: Sequence[Case]) -> tuple[float, ...] | None:
 
 
 def read_prediction(run: Run, case_id: str, dims: int) -> np.ndarray:
-    """The label map that a run predicted for a case, uint8 [*spatial]; UserError when the file is not there."""
-    import nibabel
-
+    """The label map that a run predicted for a case, uint8 [*spatial]; UserError where it is not there or damaged."""
     path = Path(run.path) / "predictions" / f"{case_id}.nii.gz"
     if not path.is_file():
         raise UserError(f"{path}: no such prediction, expected one from evaluate_run(run) with nibabel installed")
-    labels = np.asarray(nibabel.nifti1.load(path).dataobj).astype(np.uint8)
-    return labels[..., 0] if dims == 2 and labels.ndim == 3 else labels
+    return read_labels(path, dims=dims)[0]
 
 
 def best_median_worst(run: Run, dataset: Dataset, *, title: str, others: Mapping[str, Run] | None = None) -> go.Figure:

@@ -16,7 +16,6 @@ from ssmis_core.errors import UserError
 from ssmis_core.evaluation import predict_labels, predict_probabilities
 from ssmis_core.uncertainty import entropy
 from tests.widgets.evaluated_runs import CASES, evaluated
-from widgets import scene
 from widgets.case_answers import MEAN, MISTAKES, mistakes
 from widgets.case_browser import browse_cases
 from widgets.explorer import values_of
@@ -134,7 +133,6 @@ def test_a_case_of_another_shape_gets_viewers_of_its_own_that_look_the_same(
         return replace(case, image=case.image[:, :-1, :-3], label=case.label[:-1, :-3]) if case_id == MISSED else case
 
     monkeypatch.setattr(phantom.Phantom, "read", odd)
-    scene.load.cache_clear()
     for name in ("a", "b"):
         (tmp_path / name / "predictions" / f"{MISSED}.nii.gz").unlink()
     shown = browse_cases(run, tmp_path / "b")
@@ -149,7 +147,6 @@ def test_a_case_of_another_shape_gets_viewers_of_its_own_that_look_the_same(
     shown.show_case("phantom-081")
     assert shown.viewers is again
     shown.close()
-    scene.load.cache_clear()
 
 
 def test_the_still_has_worst_median_and_best_of_every_run(tmp_path: Path) -> None:
@@ -195,6 +192,18 @@ def test_wrong_use_is_one_line(tmp_path: Path) -> None:
         browse_cases(run)
     with pytest.raises(UserError, match="not a run folder"):
         browse_cases(tmp_path)
+
+
+def test_a_damaged_prediction_is_told_in_a_line_and_another_case_opens(tmp_path: Path) -> None:
+    run = evaluated(tmp_path / "run")
+    path = run.path / "predictions" / "phantom-083.nii.gz"
+    path.write_bytes(path.read_bytes()[:40])
+    shown = browse_cases(run)
+    shown.show_case("phantom-083")
+    assert "phantom-083.nii.gz: not a whole NIfTI file" in shown.frame.line.value
+    shown.show_case("phantom-084")
+    assert not shown.frame.line.value and shown.numbers["case"] == "phantom-084"
+    shown.close()
 
 
 def test_runs_of_one_method_and_size_are_told_apart_by_their_folders(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ssmis_core.metrics import evaluate
 from ssmis_core.runs import Run
 from ssmis_core.uncertainty import entropy
 from tests.widgets.review_runs import evaluated_run, shifted_run
+from widgets.review.corrections import Corrections
 from widgets.review.order import worst_first
 from widgets.review.remarks import Remarks
 from widgets.review.state import Review, errors_of
@@ -135,6 +136,15 @@ def test_a_file_of_remarks_that_is_none_is_told_in_one_line(tmp_path: Path) -> N
     (tmp_path / "review.csv").write_text("name,score\na,1\n")
     with pytest.raises(UserError, match=r"review\.csv: found no column 'case', expected the columns case, flag"):
         Remarks(tmp_path)
+
+
+def test_a_table_of_corrections_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "corrections.csv").write_text("name,score\na,1\n")
+    with pytest.raises(UserError, match=r"corrections\.csv: found no column case, class, .*expected the columns"):
+        Corrections(tmp_path)
+    (tmp_path / "corrections.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="bytes that are not text"):
+        Corrections(tmp_path)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

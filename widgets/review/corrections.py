@@ -17,6 +17,7 @@ from widgets.review.remarks import now
 
 FOLDER, TABLE = "corrections", "corrections.csv"
 TEXT = ("case", "class", "who", "when")
+EXPECTED = f"the columns {', '.join(TEXT)}, voxels_changed and scores"
 
 
 class Corrections:
@@ -24,13 +25,20 @@ class Corrections:
 
     def __init__(self, folder: Path):
         self.folder, self.table = folder / FOLDER, folder / TABLE
+        self.rows()  # a damaged table shows at the start, not in the middle of a review
 
     def path(self, case: str) -> Path:
         return self.folder / f"{case}.nii.gz"
 
     def rows(self, case: str | None = None) -> list[dict[str, Any]]:
-        """All saves, or those of one case."""
-        rows = read_csv(self.table, text=TEXT) if self.table.is_file() else []
+        """All saves, or those of one case; UserError for a file that a review did not write."""
+        try:
+            rows = read_csv(self.table, text=TEXT) if self.table.is_file() else []
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.table}: found bytes that are not text, expected {EXPECTED}") from error
+        lacking = [name for name in (*TEXT, "voxels_changed") if rows and name not in rows[0]]
+        if lacking:
+            raise UserError(f"{self.table}: found no column {', '.join(lacking)}, expected {EXPECTED}")
         return [row for row in rows if case is None or row["case"] == case]
 
     def read(self, case: Case) -> np.ndarray | None:

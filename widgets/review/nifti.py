@@ -11,11 +11,13 @@ import numpy as np
 from ssmis_core.errors import UserError
 
 
-def read_labels(path: Path, *, shape: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+def read_labels(
+    path: Path, *, shape: Sequence[int] | None = None, dims: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(labels uint8 [X, Y] or [X, Y, Z], 4x4 voxel-to-world matrix in mm); a last axis of one voxel is dropped.
 
-    shape: what the labels must have. Raises UserError for a file that is not there, not whole, not of whole numbers 0
-    to 255, or of another shape.
+    shape: what the labels must have; it, or dims, tells a volume of one slice from an image. Raises UserError for a
+    file that is not there, not whole, not of whole numbers 0 to 255, or of another shape.
     """
     import nibabel
 
@@ -26,7 +28,8 @@ def read_labels(path: Path, *, shape: Sequence[int] | None = None) -> tuple[np.n
         raw = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
         raise UserError(f"{path}: not a whole NIfTI file ({' '.join(str(error).split())})") from error
-    if raw.ndim == 3 and raw.shape[2] == 1:
+    dims = len(shape) if shape is not None else dims
+    if raw.ndim == 3 and raw.shape[2] == 1 and dims != 3:
         raw = raw[:, :, 0]
     if shape is not None and raw.shape != tuple(shape):
         raise UserError(f"{path}: labels have shape {raw.shape}, expected {tuple(shape)}, that of the scan")
