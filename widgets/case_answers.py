@@ -61,6 +61,11 @@ class Answers:
         """Entropy [*spatial] in nats of the answer, the mean over all windows that a voxel lies in."""
         return entropy(self.probabilities(case.id)[None])[0, 0].cpu().numpy()
 
+    def forget(self) -> None:
+        """Free the network and its answers; they come again when they are asked for."""
+        self._method = None
+        self.probabilities.cache_clear()
+
     def _probabilities(self, case_id: str) -> torch.Tensor:
         device = choose_device("auto")
         self._method = self._method or self.run.method(device)

@@ -103,6 +103,13 @@ class CaseBrowser(Explorer):
             )
         self.table.selected = case
 
+    def close(self) -> None:
+        """Free the networks too."""
+        super().close()
+        self._opened = None
+        for one in self.answers.values():
+            one.forget()
+
     def ranked(self) -> dict[str, str]:
         """{"worst": case, "median": case, "best": case} by Dice; cases with nothing to score are left out."""
         dice = {case: value for case, value in self.first.scores["dice"].items() if not math.isnan(value)}

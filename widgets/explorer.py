@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from ssmis_core.errors import UserError
 from widgets.chart import Chart
+from widgets.rerun import replace_earlier
 from widgets.sheet import legend_width, sheet
 from widgets.slices import Outline, Panel, panels
 from widgets.viewer import Layer, Viewer, link
@@ -84,6 +85,7 @@ class Explorer(ipywidgets.VBox):
         frame = self.frame
         shown = (frame.head, frame.controls, frame.line, frame.numbers, frame.pictures)
         super().__init__([one for one in shown if one is not None])
+        replace_earlier(self)
         self.add_class("ssmis-explorer")
         self.refresh()
 
@@ -102,6 +104,9 @@ class Explorer(ipywidgets.VBox):
         except UserError as error:
             self.complain(str(error))
             return
+        except Exception as error:  # on the page too: what is raised where a control was moved, nobody sees
+            self.complain(f"{type(error).__name__}: {error}")
+            raise
         finally:
             self._computing = False
         self.seconds = time.perf_counter() - began
@@ -132,6 +137,7 @@ class Explorer(ipywidgets.VBox):
 
     def close(self) -> None:
         """Take it off the page and free what it holds, the parts that ipywidgets makes unasked included."""
+        self._compute, self._computing = dict, True  # what computed holds the network and the scans; no move counts
         for one in [*self._links, *parts_of(self)]:
             super().close() if one is self else one.close()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from torch import Tensor, nn
@@ -185,16 +186,39 @@ def scene_of(run: Run | Scene | str | os.PathLike[str], *, data_root: str | os.P
     return run if isinstance(run, Scene) else Scene.of(run, data_root=data_root)
 
 
-@lru_cache(maxsize=8)
+class _LastFew:
+    """The last few things that were made of each data set, as long as somebody holds that data set."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self._of: WeakKeyDictionary[Dataset, OrderedDict[Hashable, Any]] = WeakKeyDictionary()
+
+    def get(self, dataset: Dataset, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What is kept under the key, or else made. It must not hold the data set, which would never be freed."""
+        kept = self._of.setdefault(dataset, OrderedDict())
+        kept[key] = kept.pop(key) if key in kept else make()
+        while len(kept) > self.most:
+            kept.popitem(last=False)
+        return kept[key]
+
+
+_cases, _banks = _LastFew(8), _LastFew(12)
+
+
 def load(dataset: Dataset, case_id: str) -> Case:
     """A case of a data set, the last few kept in memory: an explorer that is moved asks again and again."""
-    return dataset.load(case_id)
+    case: Case = _cases.get(dataset, case_id, lambda: dataset.load(case_id))
+    return case
 
 
-@lru_cache(maxsize=12)
 def bank_of(dataset: Dataset, wanted: tuple[str, ...], factor: tuple[int, ...]) -> VolumeBank:
     """The cases on the grid that the training works on, the last few kept as in `load`."""
-    return VolumeBank([load(dataset, one) for one in wanted], num_classes=dataset.num_classes, factor=factor)
+
+    def make() -> VolumeBank:
+        return VolumeBank([load(dataset, one) for one in wanted], num_classes=dataset.num_classes, factor=factor)
+
+    bank: VolumeBank = _banks.get(dataset, (wanted, factor), make)
+    return bank
 
 
 @contextmanager
