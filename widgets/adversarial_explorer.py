@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from ssmis_core.errors import UserError
-from ssmis_core.metrics import evaluate
 from ssmis_core.perturbations import virtual_adversarial
 from ssmis_core.runs import Run
 from widgets import style
 from widgets.explorer import Explorer
-from widgets.replay import Example, array, as_in_training, first_unlabeled, foreground
+from widgets.measures import mean_dice
+from widgets.replay import Example, array, as_in_training, first_unlabeled
 from widgets.scene import Scene, dropout_as, scene_of
 from widgets.viewer import Viewer
 
@@ -52,10 +52,12 @@ def explore_adversarial(
         "dropout": ipywidgets.Checkbox(False, description="dropout as in training", indent=False),
     }
     shown = _Pictures(scene, case)
+    reading = "Orange is the answer to the scan, red-orange the answer to the scan with noise."
+    if scene.dataset.num_classes > 2:
+        reading = "Lines in the colour of each class are the answer to the scan, dashed ones to the scan with noise."
     return Explorer(
         f"What does the worst small noise do? {scene.config.method}, {scene.trained}",
-        "Orange is the answer to the scan, red-orange the answer to the scan with noise. Above, the noise was searched "
-        "for; below, it is random and of the same length.",
+        f"{reading} Above, the noise was searched for; below, it is random and of the same length.",
         controls,
         [shown.worst, shown.random],
         shown.compute,
@@ -82,8 +84,7 @@ class _Pictures:
         options: dict[str, Any] = {"epsilon": epsilon, "xi": xi, "power_iterations": power_iterations}
         _, views = self.scene.look(example, dropout=dropout, **options)
         noise = array(views["adversarial_noise"], sample)[0]
-        before = foreground(views["clean_probability"], sample)
-        after = foreground(views["perturbed_probability"], sample)
+        before, after = (array(views[name], sample) for name in ("clean_probability", "perturbed_probability"))
         random_noise, random_before, random_after = random_like(self.scene, example, epsilon, dropout=dropout)
         image, moved = array(views["image"], sample)[0], case != self.case
         top = max(float(np.abs(noise).max()), 1e-6)
@@ -93,26 +94,35 @@ class _Pictures:
         ):
             viewer.show_image(image + noise_map)
             viewer.show_map("noise", noise_map, "noise", top=top)
-            viewer.show_map("change of p(foreground)", second - first, "change", opacity=0.0)
-            viewer.show_labels(BEFORE, first > 0.5, ("outside", BEFORE), colours=[style.PREDICTION])
-            viewer.show_labels(AFTER, second > 0.5, ("outside", AFTER), colours=[style.VERMILLION])
+            viewer.show_map("change of p(foreground)", first[0] - second[0], "change", opacity=0.0)
+            self._show_answers(viewer, first.argmax(0), second.argmax(0))
         self.worst.title, self.random.title = f"{case}, adversarial noise", f"{case}, random noise of the same length"
         if moved:
-            self.worst.look_at(before > 0.5)
+            self.worst.look_at(before.argmax(0))
             self.random.cursor, self.case = self.worst.cursor, case
+        answers = [one.argmax(0) for one in (before, after, random_before, random_after)]
+        classes = self.scene.dataset.num_classes
         return {
             "norm of the noise": float(np.sqrt((noise.astype(np.float64) ** 2).sum())),
-            "Dice of the two answers": evaluate(after > 0.5, before > 0.5).dice,
-            "with random noise": evaluate(random_after > 0.5, random_before > 0.5).dice,
-            "voxels that flipped": int(((before > 0.5) != (after > 0.5)).sum()),
-            "flipped with random noise": int(((random_before > 0.5) != (random_after > 0.5)).sum()),
+            "Dice of the two answers": mean_dice(answers[1], answers[0], classes),
+            "with random noise": mean_dice(answers[3], answers[2], classes),
+            "voxels that flipped": int((answers[0] != answers[1]).sum()),
+            "flipped with random noise": int((answers[2] != answers[3]).sum()),
         }
+
+    def _show_answers(self, viewer: Viewer, before: np.ndarray, after: np.ndarray) -> None:
+        """Both answers; several classes have their own colours, so the second answer is dashed there."""
+        names, classes = self.scene.dataset.class_names, self.scene.dataset.num_classes
+        same = style.class_colours(classes) if classes > 2 else None
+        told = names if same else ("outside", "inside")
+        viewer.show_labels(BEFORE, before, told, colours=same or [style.PREDICTION])
+        viewer.show_labels(AFTER, after, told, colours=same or [style.VERMILLION], dashed=same is not None)
 
 
 def random_like(
     scene: Scene, example: Example, epsilon: float, *, dropout: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(noise, p(foreground) before, and after) for noise of length epsilon that was not searched for: no power step."""
+    """(noise [*box], p [K, *box] before, and after) for noise of length epsilon that was not searched for."""
     method: Any = scene.method
     batch, sample = example.batch, example.batch.num_labeled
     start = example.draws.uniform_like("adversarial_start", batch.image)
@@ -123,4 +133,4 @@ def random_like(
         )
     turn, dims = batch.turn[sample], batch.image.ndim - 2
     maps = [turn.undo(one[sample], dims).float().cpu().numpy() for one in found[1:]]
-    return maps[0][0], 1.0 - maps[1][0], 1.0 - maps[2][0]
+    return maps[0][0], maps[1], maps[2]

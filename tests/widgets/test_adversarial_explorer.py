@@ -15,8 +15,9 @@ from ssmis_core.metrics import evaluate
 from ssmis_core.perturbations import virtual_adversarial
 from tests.widgets.explorer_scenes import scene
 from widgets import style
-from widgets.adversarial_explorer import explore_adversarial
+from widgets.adversarial_explorer import AFTER, BEFORE, explore_adversarial
 from widgets.explorer import Explorer
+from widgets.measures import mean_dice
 
 
 @pytest.fixture
@@ -63,6 +64,25 @@ def test_the_numbers_are_those_of_the_core(explorer: Explorer) -> None:
     assert explorer.numbers["norm of the noise"] == pytest.approx(25.0, rel=1e-4)
     assert explorer.numbers["Dice of the two answers"] == pytest.approx(evaluate(after, before).dice)
     assert explorer.numbers["voxels that flipped"] == int((after != before).sum())
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_of_several_classes_a_voxel_that_goes_over_to_another_one_has_flipped(dims: int) -> None:
+    one = scene(dims, classes=4)
+    views = one.look(one.example("phantom-090"), dropout=False)[1]
+    p = views["clean_probability"].value[views["clean_probability"].case.index("phantom-090")]
+    bias = [weights for weights in one.method.network.parameters() if weights.shape == (4,)][-1]
+    with torch.no_grad():  # two objects, half of the voxels each, and nothing else
+        bias[2] += (p[1] / p[2]).log().median()
+        bias[[0, 3]] -= 50.0
+    shown = explore_adversarial(one, "phantom-090")
+    shown.controls["epsilon"].value = 40.0
+    before, after = (shown.viewers[0].layers[name].values for name in (BEFORE, AFTER))
+    assert set(np.unique(before)) == {1, 2} and shown.viewers[0].layers[BEFORE].classes[2] == "left ventricle"
+    assert shown.numbers["voxels that flipped"] == int((before != after).sum()) > 0
+    assert shown.numbers["Dice of the two answers"] == pytest.approx(mean_dice(after, before, 4))
+    assert shown.numbers["Dice of the two answers"] < 1
+    shown.close()
 
 
 def test_each_control_changes_the_pictures_and_the_method_keeps_its_options(explorer: Explorer) -> None:
@@ -115,6 +135,16 @@ def test_a_mistake_is_shown_in_a_line_and_the_pictures_stay(
     monkeypatch.setattr(explorer, "_compute", fail)
     explorer.controls["epsilon"].value = 1.0
     assert "case x: &lt;broken&gt;" in explorer.frame.line.value and explorer.numbers == numbers
+
+
+def test_any_other_error_is_on_the_page_too(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_values: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(explorer, "_compute", fail)
+    with pytest.raises(RuntimeError):
+        explorer.controls["epsilon"].value = 1.0
+    assert "RuntimeError: out of memory" in explorer.frame.line.value
 
 
 @pytest.mark.parametrize(("method", "options"), [("ugmcl", {}), ("ssnet", {"smoothness": False}), ("supervised", {})])
