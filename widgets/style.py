@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -32,9 +33,12 @@ GREY = "#8A8A8A"
 
 
 def class_colours(classes: int, *, predicted: bool = False) -> tuple[str, ...]:
-    """Of the foreground classes: one for the role where there is one class, else one a class for either role."""
+    """Of the foreground classes: one for the role where there is one class, else one a class for either role.
+
+    More than six classes have the same ones over again; legends and readouts name them.
+    """
     single = (PREDICTION,) if predicted else (REFERENCE,)
-    return single if classes == 2 else CLASS_COLOURS[: classes - 1]
+    return single if classes == 2 else tuple(islice(cycle(CLASS_COLOURS), classes - 1))
 
 
 def use() -> None:

@@ -58,6 +58,14 @@ def test_labels_have_a_colour_a_class_and_background_is_clear(ball: np.ndarray, 
     assert table[0, 3] == 0 and (table[1:3, 3] == 255).all() and not table[3:].any()
 
 
+@pytest.mark.parametrize("classes", [2, 7, 14])
+def test_there_is_a_colour_for_any_number_of_classes(classes: int, ball: np.ndarray) -> None:
+    names = [f"organ {k}" for k in range(classes)]
+    viewer = Viewer(ball.astype(float))
+    viewer.show_labels("reference", ball * np.uint8(classes - 1), names)
+    assert len(viewer.layers["reference"].legend) == len(style.class_colours(classes, predicted=True)) == classes - 1
+
+
 @pytest.mark.parametrize(
     ("kind", "top", "ends", "clear"),
     [("probability", None, (0.0, 1.0), 0), ("uncertainty", 0.7, (0.0, 0.7), 0), ("noise", None, (-3.0, 3.0), 127)],
