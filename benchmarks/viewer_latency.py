@@ -1,0 +1,240 @@
+"""How long a reader waits in JupyterLab, and what a kernel with one explorer holds, on a trained sample's data.
+
+    python benchmarks/viewer_latency.py --dataset la --data-root DIR --out benchmarks/results/viewer_latency_la.csv
+
+Each explorer is opened in a JupyterLab and a kernel of its own, in headless Chromium (`pip install -e '.[all,test]'`,
+`apt-get install chromium`), and driven there. Milliseconds go from the wheel's or the key's event to the frame after
+the one that is drawn with the answer, in the browser's clock; beside a control that needs the network stands the same
+call of the method's loss in the same kernel, without a browser. Memory is the kernel's proportional set size (a page
+that n processes share counts for 1/n) after all that, and its highest resident size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+from machine import machine
+
+from ssmis_core.files import write_csv
+from ssmis_core.samples import samples
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is all that Python looks in
+from tests.browser.jupyterlab import OpenNotebook, headless_chromium, open_in_page, running_lab
+
+VERSIONS = ("torch", "jupyterlab", "ipywidgets", "anywidget", "playwright")
+SECONDS = 600  # for anything that the page does
+STEPS = 5  # slices to scroll before turning back
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An explorer: its module and function, the method of its sample, and what a move of its seed asks the core for.
+
+    core: Python for that with `scene`, `example` and `o` (the method's options); "": nothing there needs the network.
+    """
+
+    module: str
+    function: str
+    method: str
+    core: str = ""
+
+
+SUBJECTS = {
+    "certainty": Subject("uncertainty_explorer", "explore_uncertainty", "ugmcl", "scene.look(example)"),
+    "noise": Subject(
+        "adversarial_explorer",
+        "explore_adversarial",
+        "ssnet",
+        "scene.look(example, dropout=False); random_like(scene, example, o.epsilon, dropout=False)",
+    ),
+    "separation": Subject(
+        "separation_explorer",
+        "explore_separation",
+        "ssnet",
+        "scene.look(example, dropout=False, large=True, smoothness=False)",
+    ),
+    "overlap": Subject(
+        "translation_explorer", "explore_translation", "tracoco", "scene.look(example, dropout=False, cutmix='none')"
+    ),
+    "mixes": Subject("copy_paste_explorer", "explore_copy_paste", "cpam_trcm", "scene.look(example, dropout=False)"),
+    "cases": Subject("case_browser", "browse_cases", "ugmcl"),
+}
+
+# Notes when the planes or the numbers that follow an event are on the screen, in `ssmis.times`.
+LISTEN = """explorer => {
+  const viewers = [...explorer.querySelectorAll('.ssmis-viewer')];
+  const table = explorer.querySelector('.ssmis-numbers').parentElement;
+  const state = (window.ssmis = { times: [], began: 0, waiting: new Set(), numbers: false });
+  const done = frames => frames
+    ? requestAnimationFrame(() => done(frames - 1))
+    : state.times.push(performance.now() - state.began);
+  document.addEventListener('wheel', event => {
+    [state.began, state.waiting] = [event.timeStamp, new Set(viewers)];
+  }, true);
+  document.addEventListener('keydown', event => {
+    [state.began, state.numbers] = [event.timeStamp, true];
+  }, true);
+  for (const viewer of viewers) {
+    new MutationObserver(() => {
+      if (state.waiting.delete(viewer) && !state.waiting.size) done(1);
+    }).observe(viewer, { attributes: true, attributeFilter: ['data-drawn'] });
+  }
+  new MutationObserver(() => {
+    if (!state.numbers) return;
+    state.numbers = false;
+    done(2); // numbers come last; planes are drawn in the next frame
+  }).observe(table, { childList: true });
+}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    rows = []
+    for name in options.explorers:
+        subject = SUBJECTS[name]
+        if f"{options.dataset}/{subject.method}" not in samples():
+            print(f"{name}: there is no sample {options.dataset}/{subject.method}", file=sys.stderr)
+            continue
+        rows += measure(name, subject, options)
+        write_csv(options.out, rows)
+        for row in rows[-2 - bool(subject.core) :]:
+            print({key: row[key] for key in ("explorer", "what", "median_ms", "p90_ms", "bare_ms", "pss_mb")})
+    return 0 if rows else 2
+
+
+def measure(name: str, subject: Subject, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of one explorer."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells(subject, options)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    with tempfile.TemporaryDirectory(prefix="latency-") as folder:
+        home, root = Path(folder) / "home", Path(folder) / "notebooks"
+        with running_lab(home, root, threads=options.threads) as lab, headless_chromium() as browser:
+            opened = open_in_page(lab, browser, notebook, name)
+            chromium = browser.version
+            run(opened, 0)
+            run(opened, 1)
+            explorer = opened.page.locator(".ssmis-explorer")
+            explorer.locator("canvas.ssmis-canvas").first.wait_for(state="visible", timeout=1000 * SECONDS)
+            explorer.locator(".ssmis-numbers").wait_for(state="visible", timeout=1000 * SECONDS)
+            opened.wait_idle(SECONDS)
+            opened.page.wait_for_timeout(2000)  # layers are still on their way
+            explorer.evaluate(LISTEN)
+            scrolled = scroll(opened, options.scrolls)
+            moved = move_seed(opened, subject, options.moves) if subject.core else []
+            memory = run(opened, 2)
+            bare = run(opened, 3) if subject.core else {"milliseconds": []}
+    here = {**machine(VERSIONS, threads=options.threads), "chromium": chromium, "dataset": options.dataset}
+    here |= {"explorer": name, "volume": " ".join(map(str, memory.pop("shape")))}
+    rows = [{**here, "what": "scroll a slice", **summary(scrolled)}]
+    if moved:
+        bare_ms = round(float(np.median(bare["milliseconds"])), 1)
+        rows.append({**here, "what": "move the seed, which needs the network", **summary(moved, bare_ms)})
+    fit = int(24 * 1024 // memory["pss_mb"])
+    return [*rows, {**here, "what": f"memory of a kernel; {fit} fit in 24 GiB", **summary([]), **memory}]
+
+
+def cells(subject: Subject, options: argparse.Namespace) -> list[str]:
+    """The notebook: open the sample, show the explorer, tell the memory, call the core alone."""
+    look = f"from widgets.{subject.module} import {subject.function}"
+    core = f"""
+import time
+from widgets.scene import Scene
+from widgets.adversarial_explorer import random_like
+scene, times = Scene.of(run, data_root={options.data_root!r}), []
+o, case = scene.method.options, shown.controls["case"].value
+for seed in range(1, {options.moves} + 2):
+    example = scene.example(case, seed=seed)
+    began = time.perf_counter()
+    {subject.core}
+    times.append(1000 * (time.perf_counter() - began))
+print(json.dumps({{"milliseconds": times[1:]}}))"""
+    memory = """
+import re
+pss = int(re.search(r"^Pss: +(\\d+)", open("/proc/self/smaps_rollup").read(), re.M)[1]) / 1024
+peak = int(re.search(r"^VmHWM:\\s+(\\d+)", open("/proc/self/status").read(), re.M)[1]) / 1024
+shape = [n for n in shown.viewers[0].shape if n > 1]
+print(json.dumps({"pss_mb": round(pss), "peak_rss_mb": round(peak), "shape": shape}))"""
+    sample = f"{options.dataset}/{subject.method}"
+    return [
+        f"import json\nfrom ssmis_core.samples import open_sample\n{look}\nrun = open_sample({sample!r})",
+        f"shown = {subject.function}(run, data_root={options.data_root!r})\nshown",
+        memory.strip(),
+        core.strip(),
+    ]
+
+
+def run(opened: OpenNotebook, number: int) -> Any:
+    """Run a cell; what it printed as JSON, or None."""
+    opened.select(number)
+    opened.page.keyboard.press("Control+Enter")
+    opened.wait_for(lambda: opened.ran([number]), SECONDS, f"cell {number + 1}")
+    opened.wait_idle(SECONDS)
+    printed = opened.cell(number).locator(".jp-OutputArea-output pre").all_inner_texts()
+    return json.loads(printed[-1]) if printed and printed[-1].startswith("{") else None
+
+
+def times(opened: OpenNotebook) -> list[float]:
+    return list(opened.page.evaluate("ssmis.times"))
+
+
+def scroll(opened: OpenNotebook, count: int) -> list[float]:
+    """Milliseconds of each of so many turns of the wheel over the axial plane, back and forth through some slices."""
+    explorer, page = opened.page.locator(".ssmis-explorer"), opened.page
+    slider = explorer.locator(".ssmis-slice").first
+    low = slider.evaluate("slider => Number(slider.value) < Number(slider.max) / 2")
+    canvas = explorer.locator("canvas[data-plane=axial]").first
+    canvas.scroll_into_view_if_needed()
+    canvas.hover()
+    for turn in range(count):
+        up = (turn // STEPS) % 2 == (0 if low else 1)
+        page.mouse.wheel(0, -100 if up else 100)
+        page.wait_for_function("n => ssmis.times.length > n", arg=turn)
+    return times(opened)
+
+
+def move_seed(opened: OpenNotebook, subject: Subject, count: int) -> list[float]:
+    """Milliseconds of each of so many presses of an arrow key on the slider of the seed."""
+    explorer, page = opened.page.locator(".ssmis-explorer"), opened.page
+    row = explorer.locator(".widget-slider").filter(has_text=re.compile(r"^\s*seed"))
+    row.locator(".noUi-handle").focus()
+    before = len(times(opened))
+    for press in range(count):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("n => ssmis.times.length > n", arg=before + press, timeout=1000 * SECONDS)
+    return times(opened)[before:]
+
+
+def summary(milliseconds: list[float], bare: float | str = "") -> dict[str, Any]:
+    """Columns of the measured times; empty where there are none."""
+    if not milliseconds:
+        return {"count": "", "median_ms": "", "p90_ms": "", "bare_ms": bare, "pss_mb": "", "peak_rss_mb": ""}
+    median, high = np.percentile(milliseconds, (50, 90))
+    told = {"count": len(milliseconds), "median_ms": round(float(median), 1), "p90_ms": round(float(high), 1)}
+    return {**told, "bare_ms": bare, "pss_mb": "", "peak_rss_mb": ""}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", default="la", help="whose samples are opened")
+    parser.add_argument("--data-root", default=None, help="the folder with its files")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--explorers", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), metavar="NAME")
+    parser.add_argument("--scrolls", type=int, default=60)
+    parser.add_argument("--moves", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the kernel")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
