@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,117 +12,13 @@ import nbformat
 import pytest
 import torch
 
-from ssmis_core import open_dataset
-from widgets.adversarial_explorer import explore_adversarial
-from widgets.copy_paste_explorer import explore_copy_paste
-from widgets.distance_explorer import explore_distance
-from widgets.explorer import Explorer, told
-from widgets.metric_explorer import explore_metrics
-from widgets.scene import Scene
+from tests.browser.explorer_subjects import SUBJECTS, Subject
+from widgets.explorer import told
 from widgets.separation_explorer import explore_separation
-from widgets.translation_explorer import explore_translation
-from widgets.uncertainty_explorer import explore_uncertainty
 
 pytestmark = pytest.mark.browser
 
-SMALL: dict[str, Any] = {"patch": (32, 32, 32), "stride": (32, 32, 32), "factor": 1, "filters": 4, "iterations": 20}
-SETTINGS = {"labeled": 4, "dataset_options": {"size": 32}, **SMALL}
-CASE = "phantom-090"
 SECONDS = 200
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An explorer: its function, the method that it looks at, its viewers, and what an arrow key makes of each slider.
-
-    method: None for one that looks at the data alone. overlay: a map of its first viewer; charts: how many it has;
-    still: sliders that leave all slices as they are. settings: of the method, beside those that all have.
-    """
-
-    function: Callable[..., Explorer]
-    method: str | None
-    viewers: int
-    sliders: dict[str, float]
-    overlay: str
-    charts: int = 0
-    still: tuple[str, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def all_settings(self) -> dict[str, Any]:
-        return {**SETTINGS, **self.settings}
-
-    def subject(self) -> str:
-        """Python for what the explorer is given first."""
-        if self.method is None:
-            return f"open_dataset('phantom', **{self.all_settings['dataset_options']!r})"
-        return f"Scene.untrained({self.method!r}, **{self.all_settings!r})"
-
-    def cells(self) -> list[str]:
-        name = self.function.__name__
-        return [
-            f"from {self.function.__module__} import {name}",
-            "from ssmis_core import open_dataset\nfrom widgets.scene import Scene",
-            f"shown = {name}({self.subject()}, {CASE!r})\nshown",
-            "print([one.cursor for one in shown.viewers], shown.viewers[0].window)",
-        ]
-
-    def direct(self) -> Explorer:
-        """The same explorer here, without a browser."""
-        given = eval(self.subject(), {"Scene": Scene, "open_dataset": open_dataset})  # the text that the notebook runs
-        return self.function(given, CASE)
-
-
-SUBJECTS = {
-    "noise": Subject(
-        explore_adversarial, "ssnet", 2, {"epsilon": 10.5, "xi": 10**1.25, "power_iterations": 2, "seed": 1}, "noise"
-    ),
-    "certainty": Subject(explore_uncertainty, "ugmcl", 1, {"passes": 3, "noise": 0.15, "t": 18, "seed": 1}, "entropy"),
-    "separation": Subject(
-        explore_separation,
-        "ssnet",
-        1,
-        {"voxels": 1100, "seed": 1},
-        "distance",
-        charts=1,
-        still=("voxels",),
-    ),
-    "distance": Subject(explore_distance, "ugmcl", 2, {"level": 0.02, "k": 2000.0}, "distance", charts=2, still=("k",)),
-    "overlap": Subject(
-        explore_translation,
-        "tracoco",
-        2,
-        {
-            **{"first_x": 8, "first_y": 7, "first_z": 8, "second_x": 5, "second_y": 3, "second_z": 8},
-            **{"positive": 0.66, "negative": 0.11, "noise": 0.1, "seed": 1},
-        },
-        "KL",
-        charts=1,
-        still=("negative",),
-        settings={"patch": (16, 16, 16), "stride": (16, 16, 16), "min_overlap": 4},
-    ),
-    "mixes": Subject(
-        explore_copy_paste,
-        "cpam_trcm",
-        2,
-        {"share": 0.7, "box_x": 9, "box_y": 5, "box_z": 8, "gamma": 0.55, "threshold": 0.51, "seed": 1},
-        "box",
-        still=("gamma", "threshold"),
-        settings={"box": 0.65},
-    ),
-    "metrics": Subject(
-        explore_metrics,
-        None,
-        1,
-        {
-            **{"shift_x": 1, "shift_y": 1, "shift_z": 1, "grow": 1, "blob": 3},
-            **{"place_x": 95, "place_y": 95, "place_z": 55, "hole": 1, "branches": 1, "cut": 5},
-            **{"spacing_x": 2.625, "spacing_y": 2.625, "spacing_z": 2.625},
-        },
-        "error",
-        charts=1,
-    ),
-}
 # Where the first point of a chart lies on the page, and what all points say.
 POINT = """plot => {
   const { xaxis, yaxis } = plot._fullLayout;
@@ -185,9 +81,9 @@ def numbers(opened: Any) -> dict[str, str]:
     return {cell.get_attribute("data-name"): cell.inner_text() for cell in cells.all()}
 
 
-def ask(opened: Any) -> str:
-    """What the kernel knows of crosshairs and window."""
-    number = opened.code()[-1]
+def ask(opened: Any, cell: int = -1) -> str:
+    """What the kernel knows of crosshairs and window; cell -2: of the controls."""
+    number = opened.code()[cell]
     opened.select(number)
     before = opened.prompt(number)
     opened.page.keyboard.press("Control+Enter")
@@ -223,6 +119,45 @@ def test_numbers_are_those_of_the_core_and_each_slider_moves_them_by_keyboard(op
         opened.wait_for(lambda redrawn=redrawn: charts(opened) == redrawn, SECONDS, f"the charts after {name} moved")
         if name not in subject.still:
             opened.wait_for(lambda shown=shown: pictures(opened) != shown, SECONDS, f"the pictures after {name} moved")
+    direct.close()
+
+
+def drag(opened: Any, slider: Any) -> None:
+    """Drag a slider to the other half of its rail."""
+    slider.scroll_into_view_if_needed()
+    handle, rail = (slider.locator(part).bounding_box() for part in (".noUi-handle", ".noUi-target"))
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    share = 0.3 if x > rail["x"] + rail["width"] / 2 else 0.7
+    opened.page.mouse.move(x, y)
+    opened.page.mouse.down()
+    opened.page.mouse.move(rail["x"] + share * rail["width"], y, steps=4)
+    opened.page.mouse.up()
+
+
+def test_every_slider_is_dragged_and_all_else_is_chosen_and_ticked(opened: Any, subject: Subject) -> None:
+    part, first = explorer(opened), json.loads(ask(opened, -2))
+    for position, name in enumerate(subject.sliders):
+        before = numbers(opened)
+        drag(opened, part.locator(".widget-slider").nth(position))
+        opened.wait_for(lambda before=before: numbers(opened) != before, SECONDS, f"other numbers: {name} was dragged")
+    for one in part.locator("select").all()[1:]:  # the first one is the case
+        at = one.evaluate("select => select.selectedIndex")
+        one.select_option(index=at - 1 if at else 1)
+    for one in part.locator(".widget-checkbox input").all():
+        was = one.is_checked()
+        one.click()
+        one.press("Space")
+        one.press("Space")
+        assert one.is_checked() != was
+    opened.page.wait_for_timeout(500)
+    opened.wait_idle(SECONDS)
+    now, direct = json.loads(ask(opened, -2)), subject.direct()
+    assert [name for name in first if name != "case" and now[name] == first[name]] == []
+    for _ in range(2):  # how far some sliders go follows others
+        for name, value in now.items():
+            direct.controls[name].value = value
+    wanted = {name: told(value) for name, value in direct.numbers.items()}
+    opened.wait_for(lambda: numbers(opened) == wanted, SECONDS, "the numbers of all controls together")
     direct.close()
 
 
@@ -303,6 +238,17 @@ def test_planes_have_names_for_readers_who_do_not_see_them(opened: Any) -> None:
         assert re.match(r".+: (axial|coronal|sagittal), [xyz] = \d+ of \d+", canvas.get_attribute("aria-label"))
     for slider in explorer(opened).locator("input[type=range]").all():
         assert slider.get_attribute("aria-label")
+
+
+def test_the_cell_runs_again_and_one_explorer_is_there(opened: Any, subject: Subject) -> None:
+    number = opened.code()[-3]
+    before = opened.prompt(number)
+    opened.select(number)
+    opened.page.keyboard.press("Control+Enter")
+    opened.wait_for(lambda: opened.prompt(number) not in (before, "[*]"), SECONDS, "the cell to run again")
+    opened.wait_for(lambda: len(pictures(opened)) == 3 * subject.viewers, SECONDS, "the planes of the new one alone")
+    settled(opened)
+    assert explorer(opened).count() == 1 and opened.errors() == []
 
 
 def test_nothing_is_asked_of_another_machine_and_the_console_is_quiet(opened: Any) -> None:
