@@ -1,7 +1,7 @@
 """Named augmentations of grey values, and the scaling of a whole scan that some of them need.
 
-Turns and crops are in `batches`; what is here changes values alone. "min_max" is a scaling and no chance is in it, so
-prediction has to do it too: `as_trained` is the one place that says so.
+Turns, rotations and crops are in `batches`; what is here changes values alone. "min_max" is a scaling and no chance is
+in it, so prediction has to do it too: `as_trained` is the one place that says so.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ssmis_core.errors import UserError, unknown
 
-AUGMENTATIONS = ("rot_flip", "min_max", "brightness")
+AUGMENTATIONS = ("rot_flip", "rot_flip_or_rotate", "min_max", "brightness")
 BRIGHTNESS = (0.75, 1.25)
+ANGLES = (-20, 20)  # degrees, the last one not among them
 
 
 def check_augmentations(names: Collection[str]) -> None:
@@ -21,6 +22,8 @@ def check_augmentations(names: Collection[str]) -> None:
     for name in names:
         if name not in AUGMENTATIONS:
             raise unknown("augmentation", name, AUGMENTATIONS)
+    if "rot_flip" in names and "rot_flip_or_rotate" in names:
+        raise UserError("augmentations 'rot_flip' and 'rot_flip_or_rotate': both turn, expected one of them")
     if "brightness" in names and "min_max" not in names:
         raise UserError(
             "augmentation 'brightness' needs 'min_max': it multiplies values in [0, 1] and clips them there"

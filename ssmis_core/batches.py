@@ -1,4 +1,4 @@
-"""Training volumes on the device, and the batches of patches that are cut from them.
+"""Batches of patches, cut from the training volumes of a `VolumeBank`.
 
 Every choice (which cases, where, which turn) is a named draw of the iteration, so batch t is a pure function of the
 seed and t. Labels of unlabeled cases never enter a batch.
@@ -6,21 +6,22 @@ seed and t. Labels of unlabeled cases never enter a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ssmis_core.augmentations import BRIGHTNESS, brightness, check_augmentations, min_max, value_range
-from ssmis_core.datasets.cases import Case
+from ssmis_core.augmentations import ANGLES, BRIGHTNESS, brightness, check_augmentations
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
 from ssmis_core.geometry import Turn
-from ssmis_core.resampling import coarsen_image, coarsen_label
+from ssmis_core.volume_bank import VolumeBank
+
+__all__ = ["Batch", "Batches", "Patches", "Sampling", "VolumeBank", "crop_corners", "crop_range", "draw_turn", "pick"]
 
 
 @dataclass(frozen=True)
@@ -105,66 +106,6 @@ class Batch:
         return self.corners(0)
 
 
-class VolumeBank:
-    """Every training volume once, on `device`; on the host when the device has no room for them.
-
-    factor: block size of the coarser grid that training works on (1s: the volume's own). Patches are moved to
-    `device` when the volumes are not there.
-    """
-
-    def __init__(
-        self, cases: Iterable[Case], *, num_classes: int, factor: Sequence[int], device: torch.device | str = "cpu"
-    ):
-        self.device = torch.device(device)
-        self.ids: list[str] = []
-        self._images: list[Tensor] = []
-        self._labels: list[Tensor | None] = []
-        self._ranges: dict[int, tuple[Tensor, Tensor]] = {}
-        for case in cases:
-            image = coarsen_image(torch.from_numpy(np.ascontiguousarray(case.image)), factor)
-            label = (
-                None
-                if case.label is None
-                else coarsen_label(torch.from_numpy(np.ascontiguousarray(case.label)), factor, num_classes)
-            )
-            self.ids.append(case.id)
-            self._images.append(image)
-            self._labels.append(label)
-        if self.device.type == "cuda" and self.nbytes < 0.4 * torch.cuda.mem_get_info(self.device)[0]:
-            self._images = [image.to(self.device) for image in self._images]
-            self._labels = [None if label is None else label.to(self.device) for label in self._labels]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(t.nbytes for t in self._images) + sum(t.nbytes for t in self._labels if t is not None)
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        return tuple(self._images[index].shape[1:])
-
-    def has_label(self, index: int) -> bool:
-        return self._labels[index] is not None
-
-    def cut(
-        self, index: int, corner: Sequence[int], size: Sequence[int], *, label: bool, scaled: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """The box [corner, corner + size) of a volume, zero outside: image [C, *size] and label [*size] or None.
-
-        scaled: bring the whole volume's values to [0, 1] before the zeros are put round it.
-        """
-        inside, padding = _inside(self._images[index], corner, size)
-        image = F.pad(min_max(inside, *self._range(index)) if scaled else inside, padding)
-        truth = self._labels[index]
-        if not label or truth is None:
-            return image.to(self.device), None
-        inside, padding = _inside(truth, corner, size)
-        return image.to(self.device), F.pad(inside, padding).to(self.device)
-
-    def _range(self, index: int) -> tuple[Tensor, Tensor]:
-        if index not in self._ranges:
-            self._ranges[index] = value_range(self._images[index])
-        return self._ranges[index]
-
-
 class Batches:
     """The batch of every iteration, drawn from a bank.
 
@@ -220,19 +161,31 @@ class Batches:
         self, name: str, index: int, draws: Draws, *, label: bool
     ) -> tuple[Tensor, Tensor | None, np.ndarray, Turn]:
         dims = len(self.patch)
-        turn = Turn()
-        if "rot_flip" in self.sampling.augmentations:
-            turn = Turn(int(draws.integers(f"{name}/quarters", 0, 4)), int(draws.integers(f"{name}/flip", 0, 2)))
+        turn = draw_turn(name, self.sampling.augmentations, draws)
         size = (self.patch[1], self.patch[0], *self.patch[2:]) if turn.quarters % 2 else self.patch
-        corners = crop_corners(name, self.bank.shape(index), size, self.sampling, draws)
-        scaled = "min_max" in self.sampling.augmentations
-        boxes = (self.bank.cut(index, corner, size, label=label, scaled=scaled) for corner in corners)
+        padded = not self.bank.grid.resize  # what was brought to a size is that size
+        corners = crop_corners(name, self.bank.shape(index), size, self.sampling, draws, padded=padded)
+        how: dict[str, Any] = {"label": label, "scaled": "min_max" in self.sampling.augmentations, "angle": turn.angle}
+        boxes = (self.bank.cut(index, corner, size, **how) for corner in corners)
         images, labels = zip(*boxes, strict=True)
         image = torch.stack([turn.apply(i, dims) for i in images])
         if "brightness" in self.sampling.augmentations:
             image = brightness(image, float(draws.uniform(f"{name}/brightness", *BRIGHTNESS)))
         truth = torch.stack([turn.apply(one, dims) for one in labels if one is not None]) if label else None
         return image, truth, corners, turn
+
+
+def draw_turn(name: str, augmentations: Collection[str], draws: Draws) -> Turn:
+    """How one sample is turned.
+
+    "rot_flip": by 0 to 3 quarters, and always flipped, the field's way on LA and BraTS. "rot_flip_or_rotate": half of
+    the samples so, a quarter rotated by -20 to 19 degrees and a quarter as they are, the way on ACDC (SSL4MIS).
+    """
+    both = "rot_flip_or_rotate" in augmentations
+    chance = float(draws.uniform(f"{name}/turned", 0.0, 1.0)) if both else 0.0
+    if "rot_flip" in augmentations or (both and chance < 0.5):
+        return Turn(int(draws.integers(f"{name}/quarters", 0, 4)), int(draws.integers(f"{name}/flip", 0, 2)))
+    return Turn(angle=float(draws.integers(f"{name}/angle", *ANGLES))) if both and chance < 0.75 else Turn()
 
 
 def pick(name: str, n: int, size: int, clock: Clock, draws: Draws) -> list[int]:
@@ -249,14 +202,16 @@ def pick(name: str, n: int, size: int, clock: Clock, draws: Draws) -> list[int]:
     return chosen
 
 
-def crop_corners(name: str, shape: Sequence[int], size: Sequence[int], sampling: Sampling, draws: Draws) -> np.ndarray:
+def crop_corners(
+    name: str, shape: Sequence[int], size: Sequence[int], sampling: Sampling, draws: Draws, *, padded: bool = True
+) -> np.ndarray:
     """Where the crops of one sample start, [crops, dims].
 
-    A volume that is not larger than the patch on some axis is first padded with zeros, 3 voxels a side more than
-    needed (the field's rule), so corners there can be negative. The second crop starts at or before the first on every
-    axis and shares at least `min_overlap` voxels an axis with it (TraCoCo).
+    padded: a volume that is not larger than the patch on some axis is first padded with zeros, 3 voxels a side more
+    than needed (the field's rule), so corners there can be negative. The second crop starts at or before the first on
+    every axis and shares at least `min_overlap` voxels an axis with it (TraCoCo).
     """
-    low, room = crop_range(shape, size)
+    low, room = crop_range(shape, size, padded=padded)
     first = low + np.array(
         [int(draws.integers(f"{name}/corner_{axis}", 0, room[axis] + 1)) for axis in range(len(shape))]
     )
@@ -270,22 +225,9 @@ def crop_corners(name: str, shape: Sequence[int], size: Sequence[int], sampling:
     return np.stack(corners)
 
 
-def crop_range(shape: Sequence[int], size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Along each axis (the lowest corner of a crop, how many places there are above it), with the field's padding."""
+def crop_range(shape: Sequence[int], size: Sequence[int], *, padded: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Along each axis (the lowest corner of a crop, how many places there are above it); padded: see `crop_corners`."""
     pad = [0] * len(shape)
-    if any(s <= p for s, p in zip(shape, size, strict=True)):
+    if padded and any(s <= p for s, p in zip(shape, size, strict=True)):
         pad = [max((p - s) // 2 + 3, 0) for s, p in zip(shape, size, strict=True)]
     return np.array([-a for a in pad]), np.array([s + 2 * a - p for s, a, p in zip(shape, pad, size, strict=True)])
-
-
-def _inside(volume: Tensor, corner: Sequence[int], size: Sequence[int]) -> tuple[Tensor, list[int]]:
-    """The part of a box that lies in the volume, and the padding (as `F.pad` has it) that makes it the whole box."""
-    shape = volume.shape[volume.ndim - len(size) :]
-    inside = [
-        slice(max(0, int(c)), max(0, min(int(s), int(c) + int(p)))) for c, p, s in zip(corner, size, shape, strict=True)
-    ]
-    padding: list[int] = []
-    for c, p, s in reversed(list(zip(corner, size, shape, strict=True))):
-        padding += [max(0, -int(c)), max(0, int(c) + int(p) - int(s))]
-    whole = [slice(None)] * (volume.ndim - len(size))
-    return volume[tuple(whole + inside)], padding

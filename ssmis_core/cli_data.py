@@ -29,7 +29,7 @@ def list_() -> None:
                 open_dataset(name)
                 files = "here"
             except UserError:
-                files = f"not here; get them with `ssmis data fetch {name}`"
+                files = f"not here; {info.get or f'get them with `ssmis data fetch {name}`'}"
         rows.append((name, info.title, ", ".join(info.options) or "-", files))
     print(table(rows, left=4))
 

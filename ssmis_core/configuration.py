@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssmis_core.datasets import open_dataset
+from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from ssmis_core.grids import WorkingGrid
 
 PROTOCOLS = ("last", "best-on-validation", "best-on-test")
 PRECISIONS = ("auto", "float32", "bf16")
@@ -20,7 +23,10 @@ PRECISIONS = ("auto", "float32", "bf16")
 class Configuration:
     """Everything that decides a run's result; written to run.json, and compared before a run is resumed.
 
-    factor: block size of the coarser grid for training (1s: the file's own); patch, stride: in that grid;
+    factor: block size of the coarser grid for training (1s: the file's own); patch, stride: in that grid; resize: size
+    that each case is brought to before that, by nearest neighbour (empty: its own); slice_axis: the axis along which
+    volumes are taken apart into slices, which the network sees one by one (None: whole volumes). All but slice_axis
+    are along the axes that the network sees;
     validate_every: 0 for never (needed by the "best" protocols); precision "auto": bf16 on CUDA, else float32.
     options: every option of the method, resolved.
     """
@@ -41,8 +47,27 @@ class Configuration:
     validate_every: int = 0
     log_every: int = 10
     precision: str = "auto"
+    resize: tuple[int, ...] = ()
+    slice_axis: int | None = None
     compile: bool = False
     deterministic: bool = False
+
+    @property
+    def dims(self) -> int:
+        """Spatial axes that the network sees."""
+        return len(self.patch)
+
+    @property
+    def case_dims(self) -> int:
+        """Spatial axes of a case."""
+        return self.dims + (self.slice_axis is not None)
+
+    @property
+    def grid(self) -> WorkingGrid:
+        """The grid that the run works on."""
+        from ssmis_core.grids import WorkingGrid  # torch, which a reader of run folders has no need of
+
+        return WorkingGrid(self.factor, self.resize, self.slice_axis)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -51,7 +76,7 @@ class Configuration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Configuration:
         """The configuration that `as_dict` wrote."""
-        tuples = {key: tuple(values[key]) for key in ("factor", "patch", "stride")}
+        tuples = {key: tuple(values[key]) for key in ("factor", "patch", "stride", "resize") if key in values}
         return cls(**{**values, **tuples})
 
     def differences(self, other: Configuration) -> list[str]:
@@ -94,14 +119,18 @@ def configure(
     _check_whole("labeled", labeled, 1)
     data = open_dataset(dataset, data_root, **_dataset_options(dataset_options))
     data.split(labeled)
-    table = preset_table(preset, dataset=dataset, dims=data.dims, method=method, variant=variant)
+    axis = slice_axis(settings.pop("slice_axis", data.slice_axis), data)
+    dims = data.dims - (axis is not None)
+    table = preset_table(preset, dataset=dataset, dims=dims, method=method, variant=variant)
     own = {key: settings.pop(key) for key in list(settings) if key in SETTINGS}
     options = method_options(method, variant=variant, preset=table, **settings)
     run = {**{key: value for key, value in table.items() if key in SETTINGS}, **own}
     if iterations is not None:
         run["iterations"] = iterations
     for key in ("factor", "patch", "stride"):
-        run[key] = _sizes(key, run.get(key), data.dims, preset, dataset)
+        run[key] = _sizes(key, run.get(key), dims, preset, dataset)
+    if run.get("resize"):
+        run["resize"] = _sizes("resize", run["resize"], dims, preset, dataset)
     config = Configuration(
         method=method,
         variant=variant,
@@ -110,6 +139,7 @@ def configure(
         labeled=labeled,
         preset=preset,
         seed=seed,
+        slice_axis=axis,
         options={key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options).items()},
         **run,
     )
@@ -144,6 +174,17 @@ def _presets() -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / "presets.toml").read_text())
 
 
+def slice_axis(value: Any, data: Dataset) -> int | None:
+    """The axis of a case along which slices lie, checked; None for whole cases."""
+    if value is None:
+        return None
+    if data.dims != 3 or type(value) is not int or not 0 <= value < 3:
+        raise UserError(
+            f"slice_axis={value!r}: expected none, or 0 to 2 for volumes ({data.name} has {data.dims} axes)"
+        )
+    return value
+
+
 def _sizes(key: str, value: Any, dims: int, preset: str, dataset: str) -> tuple[int, ...]:
     if value is None:
         raise UserError(f"preset {preset!r} has no {key} for data set {dataset!r} in {dims}D: give {key}=")
@@ -167,6 +208,10 @@ def _check(config: Configuration) -> None:
         raise UserError(f"protocol {config.protocol!r} needs validate_every above 0, found {config.validate_every}")
     if config.protocol == "best-on-validation" and config.labeled < 2:
         raise UserError("protocol 'best-on-validation' holds out a labeled case: labeled=1 leaves none to train on")
+    sizes = [-(-size // f) for size, f in zip(config.resize, config.factor, strict=False)]
+    if any(size < side for size, side in zip(sizes, config.patch, strict=False)):
+        coarse = f"by factor {list(config.factor)}, is {sizes}"
+        raise UserError(f"resize={list(config.resize)}: {coarse}; expected at least the patch, {list(config.patch)}")
     if any(step > size for step, size in zip(config.stride, config.patch, strict=True)):
         raise UserError(f"stride={list(config.stride)}: expected at most the patch, {list(config.patch)}, an axis")
 

@@ -21,7 +21,6 @@ from ssmis_core.files import alone, staged, write_atomic, write_json
 from ssmis_core.inference import keep_largest_component, sliding_window
 from ssmis_core.methods.base import Method
 from ssmis_core.metrics import evaluate_classes
-from ssmis_core.resampling import coarsen_image, refine
 from ssmis_core.runs import Run
 
 METRICS = ("dice", "jaccard", "hd95", "asd", "hd95_mm", "asd_mm")
@@ -37,13 +36,13 @@ def predict_probabilities(
 ) -> torch.Tensor:
     """Class probabilities [K, *spatial] of an image [C, *spatial], on the image's own grid.
 
-    The image is brought to the run's coarser grid and scaled as in training, predicted window by window, and the
-    probabilities brought back.
+    The image is brought to the run's grid and scaled as in training, predicted window by window (of a volume whose
+    slices the network sees one by one: windows of one slice), and the probabilities brought back.
     """
-    x = torch.from_numpy(np.ascontiguousarray(image)).to(device)
-    coarse = method.prepare(coarsen_image(x, config.factor))
-    maps = sliding_window(coarse, partial(_predict, method), patch=config.patch, stride=config.stride)
-    return refine(maps, config.factor, x.shape[1:])
+    x, grid = torch.from_numpy(np.ascontiguousarray(image)).to(device), config.grid
+    windows = {"patch": grid.across(config.patch, 1), "stride": grid.across(config.stride, 1)}
+    maps = sliding_window(method.prepare(grid.image(x)), grid.predictor(partial(_predict, method)), **windows)
+    return grid.back(maps, x.shape[1:])
 
 
 def _predict(method: Method, windows: torch.Tensor) -> torch.Tensor:

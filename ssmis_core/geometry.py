@@ -14,10 +14,15 @@ from ssmis_core.errors import UserError
 
 @dataclass(frozen=True)
 class Turn:
-    """`quarters` quarter-turns of the first plane, counter-clockwise, then a flip of axis `flip` (None: no flip)."""
+    """`quarters` quarter-turns of the first plane, counter-clockwise, then a flip of axis `flip` (None: no flip).
+
+    angle: degrees by which the whole scan was rotated before the patch was cut from it (`VolumeBank.cut` does that).
+    Voxels of a rotated scan have no place of their own in the scan as it was, so `apply` and `undo` leave it alone.
+    """
 
     quarters: int = 0
     flip: int | None = None
+    angle: float = 0.0
 
     def apply(self, x: Tensor, dims: int) -> Tensor:
         """Turn the last `dims` axes of x."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssmis_core.datasets import DATASETS
 from ssmis_core.datasets.cases import Case, check_case
+from ssmis_core.datasets.nifti_files import read_nifti
 from ssmis_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def predict_file(
 ) -> Prediction:
     """Predict the labels of an image file and write them as NIfTI with the image's voxel-to-world matrix.
 
-    image: .nii or .nii.gz, which is z-scored here (mean 0, standard deviation 1 over all voxels, as the data sets of
-    this project are); or an .h5 file with a dataset `image`, taken as it is: the public LA files are z-scored already.
+    image: .nii or .nii.gz, whose grey values are scaled here as those of the run's data set are (ACDC: to [0, 1];
+    others: to mean 0, standard deviation 1 over all voxels); or an .h5 file with a dataset `image`, taken as it is,
+    since the public files are scaled already, with its axes in the order of that data set's files.
     Axes and voxel size are the file's own: nothing is turned or resampled to the grid of the training data.
     output: a .nii.gz file (default: in the current folder, named after the image); not replaced without overwrite.
     Raises UserError for a file that cannot be read, has another number of axes or channels than the training data,
@@ -68,14 +70,15 @@ def predict_file(
     shape = run.info.get("shape")
     if not shape:
         raise UserError(f"{run.path}: no weights yet (status: {run.status}); train it first")
-    file = read_image(source, dims=shape["dims"], channels=shape["channels"], dataset=run.config.dataset)
+    config = run.config
+    file = read_image(source, dims=config.case_dims, channels=shape["channels"], dataset=config.dataset)
 
     from ssmis_core.devices import choose_device
     from ssmis_core.evaluation import predict_labels, save_nifti
 
     where = choose_device(device)
     method = run.method(where)
-    labels = predict_labels(method, file.image, run.config, device=where, largest_component=largest_component)
+    labels = predict_labels(method, file.image, config, device=where, largest_component=largest_component)
     save_nifti(target, labels, file.affine)
     voxels = tuple(int(count) for count in np.bincount(labels.ravel(), minlength=shape["num_classes"])[1:])
     millilitre = abs(float(np.linalg.det(file.affine[:3, :3]))) / 1000.0
@@ -84,22 +87,27 @@ def predict_file(
 
 
 def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFile:
-    """An image file as a network of `dims` axes and `channels` channels takes it; see `predict_file`."""
+    """An image file as a case of a data set with `dims` axes and `channels` channels; see `predict_file`."""
     name = path.name.lower()
     if not name.endswith((*NIFTI, *HDF5)):
         raise UserError(f"{path}: expected an image file that ends in {', '.join((*NIFTI, *HDF5))}")
     if not path.is_file():
         raise UserError(f"{path}: no such image file")
-    raw, affine = _read_nifti(path) if name.endswith(NIFTI) else _read_hdf5(path)
+    info = DATASETS[dataset]
+    nifti = read_nifti(path) if name.endswith(NIFTI) else None
+    raw = _read_hdf5(path) if nifti is None else nifti.raw
+    if nifti is None and info.h5_axes == "zyx":
+        raw = raw.T
     if raw.dtype.kind not in "biuf":
         raise UserError(f"{path}: image has voxels of type {raw.dtype}, expected numbers")
     with np.errstate(over="ignore"):  # a value too large for float32 becomes infinite, which is reported below
         image = np.ascontiguousarray(_channels_first(raw, dims, channels, path), dtype=np.float32)
     case = Case(path.stem, image, None, np.eye(4), None, "")
     check_case(case, num_classes=2, dims=dims, channels=channels, source=str(path))
-    if affine is not None:
-        return ImageFile(z_score(image), affine, True, "z-scored: mean 0, standard deviation 1 over all voxels")
-    as_it_is = "the image was taken as it is, expected to be z-scored already"
+    scale, done, already = SCALINGS[info.scaling]
+    if nifti is not None:
+        return ImageFile(scale(image), nifti.affine, True, done)
+    as_it_is = f"the image was taken as it is, expected to be {already}"
     if dataset == "la":
         from ssmis_core.datasets.la import SPACING_MM
 
@@ -112,6 +120,21 @@ def z_score(image: np.ndarray) -> np.ndarray:
     axes = tuple(range(1, image.ndim))
     wide = image.astype(np.float64)
     return ((wide - wide.mean(axes, keepdims=True)) / wide.std(axes, keepdims=True)).astype(np.float32)
+
+
+def unit_range(image: np.ndarray) -> np.ndarray:
+    """(x - min) / (max - min) over the voxels of each channel; float32 [channels, *spatial] to the same."""
+    axes = tuple(range(1, image.ndim))
+    wide = image.astype(np.float64)
+    low = wide.min(axes, keepdims=True)
+    return ((wide - low) / (wide.max(axes, keepdims=True) - low)).astype(np.float32)
+
+
+# by name: how a file's grey values are scaled, and what is said of it
+SCALINGS = {
+    "z_score": (z_score, "z-scored: mean 0, standard deviation 1 over all voxels", "z-scored already"),
+    "min_max": (unit_range, "scaled to [0, 1] over all voxels", "scaled to [0, 1] already"),
+}
 
 
 def _target(source: Path, output: str | os.PathLike[str] | None, *, overwrite: bool) -> Path:
@@ -137,33 +160,7 @@ def _case_name(source: Path) -> str:
     return source.resolve().parent.name if name == "mri_norm2" else name
 
 
-def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        import nibabel
-    except ImportError as error:
-        raise UserError(f"{path}: reading NIfTI needs nibabel; install it with `pip install nibabel`") from error
-    try:
-        image: Any = nibabel.load(path)
-        raw = np.asanyarray(image.dataobj)
-    except PermissionError as error:
-        raise UserError(f"{path}: may not be read (permission denied)") from error
-    # damage shows as any of these, by the place where the file was cut or changed
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-    ) as error:
-        raise UserError(f"{path}: not a whole NIfTI file ({' '.join(str(error).split())})") from error
-    affine = image.affine
-    if affine is None or not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
-        raise UserError(f"{path}: has no usable voxel-to-world matrix, expected 4x4 finite numbers that span a volume")
-    return raw, np.asarray(affine, dtype=np.float64)
-
-
-def _read_hdf5(path: Path) -> tuple[np.ndarray, None]:
+def _read_hdf5(path: Path) -> np.ndarray:
     """The dataset `image`; the file says nothing of where it lies."""
     import h5py
 
@@ -177,7 +174,7 @@ def _read_hdf5(path: Path) -> tuple[np.ndarray, None]:
         raise UserError(f"{path}: may not be read (permission denied)") from error
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{path}: not a whole HDF5 file ({' '.join(str(error).split())})") from error
-    return np.asarray(raw), None
+    return np.asarray(raw)
 
 
 def _channels_first(raw: np.ndarray, dims: int, channels: int, path: Path) -> np.ndarray:

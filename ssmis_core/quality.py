@@ -128,7 +128,7 @@ def _truth(view: View, row: int, bank: VolumeBank) -> Tensor:
     """The label [*patch] where a row of a view lies, turned as it is."""
     dims, turn = view.value.ndim - 2, view.turn[row]
     box = view.placed(row).shape[1:]
-    truth = bank.cut(bank.ids.index(view.case[row]), view.corner[row].tolist(), box, label=True)[1]
+    truth = bank.cut(bank.ids.index(view.case[row]), view.corner[row].tolist(), box, label=True, angle=turn.angle)[1]
     assert truth is not None
     return turn.apply(truth, dims)
 

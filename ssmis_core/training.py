@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from ssmis_core.batches import Batch, Batches, VolumeBank
+from ssmis_core.batches import Batch, Batches
 from ssmis_core.checkpoints import Cadence, State
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Dataset, Fingerprint, open_dataset
@@ -36,6 +36,7 @@ from ssmis_core.runs import NOT_TERMS, Run
 from ssmis_core.schedules import learning_rate_factor
 from ssmis_core.validation import Validator, held_out, rows_up_to
 from ssmis_core.views import Views
+from ssmis_core.volume_bank import VolumeBank
 
 
 def train(
@@ -62,7 +63,7 @@ def train(
     dataset = open_dataset(config.dataset, data_root, **config.dataset_options)
     with reproducible(config.deterministic):
         torch.manual_seed(Draws(config.seed).key("initialisation"))
-        shape = {"num_classes": dataset.num_classes, "dims": dataset.dims, "channels": dataset.channels}
+        shape = {"num_classes": dataset.num_classes, "dims": config.dims, "channels": dataset.channels}
         method = create_method(config.method, variant=config.variant, **shape, **config.options)
         for network in method.children():
             check_patch(config.patch, network, samples=method.fewest_at_once)
@@ -92,7 +93,7 @@ class Training:
         observers: Sequence[Observer],
     ):
         self.config, self.device, self.report, self.observers = config, device, report, observers
-        memory_format = torch.channels_last_3d if dataset.dims == 3 else torch.channels_last
+        memory_format = torch.channels_last_3d if config.dims == 3 else torch.channels_last
         self.method = method.to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
         self.stages = method.stages(config.iterations)
         self.total = sum(stage.iterations for stage in self.stages)
@@ -103,13 +104,12 @@ class Training:
         fingerprint = Fingerprint()
         with closing(dataset.stream(wanted)) as read:  # a few whole volumes in memory at a time
             cases = map(fingerprint.add, read)
-            self.bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor, device=device)
+            self.bank = VolumeBank(cases, num_classes=dataset.num_classes, device=device, **vars(config.grid))
         self.fingerprint = fingerprint.hexdigest()
-        numbers = range(len(wanted))
         self.batches = Batches(
             self.bank,
-            labeled=numbers[: len(labeled)],
-            unlabeled=numbers[len(labeled) :],
+            labeled=self.bank.samples_of(labeled),
+            unlabeled=self.bank.samples_of(unlabeled),
             patch=config.patch,
             sampling=method.sampling,
         )

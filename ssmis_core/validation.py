@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -18,12 +19,14 @@ from ssmis_core.methods.base import Method, Stage
 def held_out(config: Configuration, dataset: Dataset, labeled: Sequence[str]) -> tuple[list[str], list[str]]:
     """(training, held-out) labeled cases of a run.
 
-    Only "best-on-validation" on a data set without a validation list holds any out: the last max(1, n/5).
+    Only "best-on-validation" on a data set without a validation list holds any out: the last max(1, n/5) of
+    n labeled subjects, all cases of each.
     """
     if config.protocol != "best-on-validation" or dataset.validation:
         return list(labeled), []
-    count = max(1, len(labeled) // 5)
-    return list(labeled[:-count]), list(labeled[-count:])
+    groups = dataset.by_subject(labeled)
+    count = max(1, len(groups) // 5)
+    return list(chain(*groups[:-count])), list(chain(*groups[-count:]))
 
 
 def rows_up_to(

@@ -72,6 +72,16 @@ def real_la() -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def real_acdc() -> Path:
+    """Root of the real ACDC volumes, for `open_dataset("acdc", real_acdc)`; without them a skip, in CI a failure."""
+    told = os.environ.get("SSMIS_DATA")
+    root = Path(told) if told else REPOSITORY / "data" / "acdc"
+    if not any((root / below / "patient001_frame01.h5").is_file() for below in ("", "data", "ACDC/data")):
+        missing("the ACDC volumes", f"none in {root}; data/acdc/README.md says how to get them, or set SSMIS_DATA")
+    return root
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked gpu are skipped without a CUDA device, in continuous integration too."""
     if item.get_closest_marker("gpu"):

@@ -22,6 +22,15 @@ DATASETS: dict[str, DatasetInfo] = {
             ("dims", "num_classes", "size", "version"),
         ),
         DatasetInfo("la", "Left atrium MRI (2018 challenge), 80 train / 20 test", "ssmis_core.datasets.la", True),
+        DatasetInfo(
+            "acdc",
+            "Cardiac cine MRI (2017 challenge), 70 / 10 / 20 patients, three structures",
+            "ssmis_core.datasets.acdc",
+            True,
+            get="how to get it: data/acdc/README.md",
+            scaling="min_max",
+            h5_axes="zyx",
+        ),
     )
 }
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -48,14 +49,19 @@ READ_AHEAD = 2
 
 
 class Dataset(ABC):
-    """A named collection of cases with published lists; the first n of `train` are the labeled ones.
+    """A named collection of cases with published lists; those of the first n subjects of `train` are the labeled ones.
 
     Sub-classes set the attributes and write `read`; users call `load`, which checks what was read.
+    dims: spatial axes of a case. slice_axis: of a volume that is to be taken apart, the axis along which its slices lie
+    (networks see one slice at a time, evaluation sees the volume put together again); None: networks see it whole.
+    subjects: what `labeled` counts, for messages; several cases may be of one subject (see `subject`).
     """
 
     name: str
     title: str
     dims: int
+    slice_axis: int | None = None
+    subjects: str = "cases"
     channels: int = 1
     num_classes: int
     class_names: Sequence[str]
@@ -99,12 +105,24 @@ class Dataset(ABC):
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def subject(self, case_id: str) -> str:
+        """Whose scan it is; cases of one subject are labeled, or held out, together."""
+        return case_id
+
+    def by_subject(self, case_ids: Iterable[str]) -> list[list[str]]:
+        """The cases of each subject, subjects in the order of their first case."""
+        groups: dict[str, list[str]] = {}
+        for case_id in case_ids:
+            groups.setdefault(self.subject(case_id), []).append(case_id)
+        return list(groups.values())
+
     def split(self, labeled: int) -> tuple[list[str], list[str]]:
-        """(labeled ids, unlabeled ids): the first `labeled` training cases, and the rest."""
-        if not isinstance(labeled, int | np.integer) or not 1 <= labeled <= len(self.train):
-            n = len(self.train)
-            raise UserError(f"labeled={labeled!r}: {self.name} has {n} training cases; choose 1 to {n}")
-        return list(self.train[:labeled]), list(self.train[labeled:])
+        """(labeled ids, unlabeled ids): the training cases of the first `labeled` subjects, and the rest."""
+        groups = self.by_subject(self.train)
+        if not isinstance(labeled, int | np.integer) or not 1 <= labeled <= len(groups):
+            n = len(groups)
+            raise UserError(f"labeled={labeled!r}: {self.name} has {n} training {self.subjects}; choose 1 to {n}")
+        return list(chain(*groups[:labeled])), list(chain(*groups[labeled:]))
 
     @staticmethod
     def fingerprint_of(cases: Iterable[Case]) -> str:
@@ -158,10 +176,17 @@ def check_case(case: Case, *, num_classes: int, dims: int, channels: int, source
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """One row of `ssmis data list`."""
+    """One row of `ssmis data list`, and what is known without a file at hand.
+
+    get: how to get the files, where `ssmis data fetch` cannot; scaling: the grey values that its cases have ("z_score"
+    or "min_max", over the volume); h5_axes: the order of the axes in its h5 files.
+    """
 
     name: str
     title: str
     module: str
     needs_files: bool
     options: tuple[str, ...] = field(default=())
+    get: str = ""
+    scaling: str = "z_score"
+    h5_axes: str = "xyz"

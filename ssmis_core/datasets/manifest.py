@@ -27,6 +27,8 @@ def read_manifest(name: str) -> tuple[str, list[RemoteFile]]:
     if not path.is_file():
         if name in DATASETS and not DATASETS[name].needs_files:
             raise UserError(f"data set {name!r} is made on the fly: there is nothing to fetch")
+        if name in DATASETS and DATASETS[name].get:
+            raise UserError(f"data set {name!r} cannot be fetched for you; {DATASETS[name].get}")
         known = [found.parent.name for found in data_directory().glob("*/manifest.json")]
         raise unknown("data set to fetch", name, known)
     try:
