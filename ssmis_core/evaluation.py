@@ -40,8 +40,9 @@ def predict_probabilities(
     slices the network sees one by one: windows of one slice), and the probabilities brought back.
     """
     x, grid = torch.from_numpy(np.ascontiguousarray(image)).to(device), config.grid
-    windows = {"patch": grid.across(config.patch, 1), "stride": grid.across(config.stride, 1)}
-    maps = sliding_window(method.prepare(grid.image(x)), grid.predictor(partial(_predict, method)), **windows)
+    predict = grid.predictor(partial(_predict, method))
+    patch, stride = grid.across(config.patch, 1), grid.across(config.stride, 1)
+    maps = sliding_window(method.prepare(grid.image(x)), predict, patch=patch, stride=stride)
     return grid.back(maps, x.shape[1:])
 
 

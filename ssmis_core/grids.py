@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,4 +116,5 @@ def rotated_box(
         there = (one >= 0) & (one < shape[axis])
         inside &= there[:, None] if axis == 0 else there[None, :]
     rows, columns = rows.clamp(0, shape[0] - 1), columns.clamp(0, shape[1] - 1)
-    return volume[(*[slice(None)] * first, rows, columns)], inside
+    place: tuple[Any, ...] = (*[slice(None)] * first, rows, columns)
+    return volume[place], inside

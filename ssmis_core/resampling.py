@@ -47,7 +47,8 @@ def refine(maps: Tensor, factor: Sequence[int], shape: Sequence[int]) -> Tensor:
 def resize_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
     """The last axes of x brought to `size` by nearest neighbour: voxel i comes from i (n_in - 1) / (n_out - 1).
 
-    The first and the last voxel stay the first and the last one; halves are rounded up. Any dtype.
+    The first and the last voxel stay the first and the last one (of some sizes, rounding makes scipy's last one 0);
+    halves are rounded up. Any dtype.
     Source: `scipy.ndimage.zoom(order=0)`, with which the field brings slices of ACDC to 256x256 and answers back.
     """
     first = x.ndim - len(size)
