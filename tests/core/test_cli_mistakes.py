@@ -79,7 +79,8 @@ def test_unknown_methods_commands_and_missing_arguments_are_one_line(capsys: pyt
     assert "known: " in refused(["methods", "--options", "ugmlc"], capsys)
     assert "METHOD" in refused(["train"], capsys)
     assert "trian" in refused(["trian"], capsys)
-    assert "known: la" in refused(["data", "fetch", "acdc", "--quiet"], capsys)
+    assert "known: la" in refused(["data", "fetch", "brats", "--quiet"], capsys)
+    assert "data/acdc/README.md" in refused(["data", "fetch", "acdc", "--quiet"], capsys)
     assert "nothing to fetch" in refused(["data", "fetch", "phantom"], capsys)
     assert "known: " in refused(["data", "check", "atrium"], capsys)
 
