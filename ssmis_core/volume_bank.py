@@ -72,6 +72,11 @@ class VolumeBank:
     def shape(self, index: int) -> tuple[int, ...]:
         return tuple(self._images[index].shape[1:])
 
+    def spacing(self, index: int, spacing: Sequence[float]) -> tuple[float, ...]:
+        """The mm a voxel of a sample, along its axes, of a case with that spacing."""
+        seen = [step for axis, step in enumerate(spacing) if axis != self.grid.slice_axis]
+        return tuple(step / scale for step, scale in zip(seen, self._scales[index], strict=True))
+
     def has_label(self, index: int) -> bool:
         return self._labels[index] is not None
 

@@ -43,9 +43,9 @@ def example_batch(config: Configuration, method: Method, dataset: Dataset, *, t:
     labeled, unlabeled = dataset.split(config.labeled)
     labeled, unlabeled = labeled[: method.sampling.labeled], unlabeled[: method.sampling.unlabeled]
     cases = list(dataset.stream(labeled + unlabeled))
-    bank = VolumeBank(cases, num_classes=dataset.num_classes, factor=config.factor)
-    clock = clock_at(config, method, t)
-    return assemble(bank, len(labeled), config, method, clock, Draws(config.seed).at(clock), spacing=cases[0].spacing)
+    bank = VolumeBank(cases, num_classes=dataset.num_classes, **vars(config.grid))
+    clock, own = clock_at(config, method, t), len(bank.samples_of(labeled))
+    return assemble(bank, own, config, method, clock, Draws(config.seed).at(clock), spacing=cases[0].spacing)
 
 
 def clock_at(config: Configuration, method: Method, t: int | None) -> Clock:
@@ -65,7 +65,7 @@ def assemble(
     spacing: tuple[float, ...] | None,
     fixed: Mapping[str, Any] | None = None,
 ) -> Example:
-    """The batch of a moment from a bank whose first `labeled` cases are the labeled ones.
+    """The batch of a moment from a bank whose first `labeled` samples are the labeled ones.
 
     spacing: mm a voxel of the scans, before they were brought to the coarser grid; fixed: draws of the batch by name.
     """
@@ -73,7 +73,7 @@ def assemble(
     batches = Batches(
         bank, labeled=numbers[:labeled], unlabeled=numbers[labeled:], patch=config.patch, sampling=method.sampling
     )
-    coarse = None if spacing is None else tuple(s * f for s, f in zip(spacing, config.factor, strict=True))
+    coarse = None if spacing is None else bank.spacing(0, spacing)
     return Example(batches.at(clock, draws.fixed(**(fixed or {}))), clock, draws, coarse)
 
 

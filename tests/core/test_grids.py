@@ -113,6 +113,11 @@ def test_the_bank_knows_which_case_its_slices_are_of() -> None:
     np.testing.assert_array_equal(label.numpy(), case.label[..., 1])
 
 
+def test_a_samples_voxels_have_the_size_that_the_grid_gives_them() -> None:
+    assert sliced_bank(resize=(40, 7), factor=(2, 1)).spacing(0, (1.5, 1.25, 10.0)) == (1.5, 2.5)
+    assert sliced_bank(slice_axis=0, factor=(2, 1)).spacing(6, (9.0, 1.5, 1.25)) == (3.0, 1.25)
+
+
 def test_values_are_scaled_by_the_whole_volume_not_by_the_slice() -> None:
     bank, whole = sliced_bank(), volume().image
     image, _ = bank.cut(2, (0, 0), (20, 14), label=False, scaled=True)
