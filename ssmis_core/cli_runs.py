@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="Name of the method; see `ssmis methods`.")]
 DatasetOption = Annotated[str, typer.Option(metavar="NAME", help="Name of the data set; see `ssmis data list`.")]
-Labeled = Annotated[int, typer.Option(metavar="N", help="How many training cases keep their labels: the first N.")]
+Labeled = Annotated[
+    int, typer.Option(metavar="N", help="How many training cases (ACDC: patients) keep their labels: the first N.")
+]
 RunDir = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Run folder (default: one of its own in runs/ for each combination of settings)."),
