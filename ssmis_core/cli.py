@@ -16,7 +16,7 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
 
-from ssmis_core import __version__, cli_data, cli_runs
+from ssmis_core import __version__, cli_data, cli_prepare, cli_runs
 from ssmis_core.errors import NonFiniteLoss, UserError
 
 USER_MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
@@ -32,6 +32,7 @@ data = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 app.add_typer(data, name="data")
 data.command("list")(cli_data.list_)
 data.command("fetch")(cli_data.fetch)
+data.command("prepare")(cli_prepare.prepare)
 data.command("check")(cli_data.check)
 app.command()(cli_runs.methods)
 app.command()(cli_runs.train)
@@ -63,7 +64,7 @@ def ssmis(
 
 @data.callback()
 def data_help(context: typer.Context) -> None:
-    """List, download and check data sets.
+    """List, download, prepare and check data sets.
 
     \b
     Example:

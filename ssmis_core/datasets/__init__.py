@@ -31,6 +31,14 @@ DATASETS: dict[str, DatasetInfo] = {
             scaling="min_max",
             h5_axes="zyx",
         ),
+        DatasetInfo(
+            "nifti_folder",
+            "Your own scans, after `ssmis data prepare`",
+            "ssmis_core.datasets.nifti_folder",
+            True,
+            ("fingerprint", "recipe"),
+            get="make it of a folder of scans with `ssmis data prepare`",
+        ),
     )
 }
 

@@ -1,0 +1,133 @@
+"""What every format gives, and the checks that every format needs."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ssmis_core.errors import UserError
+
+LIMIT_BYTES = 2_000_000_000
+DEFLATE_MOST = 1100  # deflate packs at most 1032 bytes into one
+SLACK_BYTES = 1 << 26  # what may follow the voxels in a compressed file
+CHUNK = 1 << 22
+MOST_SKEW = 1e-3  # of unit axes' scalar products: more than rounding
+FARTHEST_MM = 1e7
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One image as its file has it.
+
+    array: [x, y, z], or [x, y, z, channels] for several; z is 1 for a plane. affine: 4x4 from voxel (i, j, k) to
+    world (mm, x to the right, y to the front, z up: NIfTI's convention). note: what was assumed, or "".
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    note: str = ""
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Millimetres along each of the three axes."""
+        return tuple(float(length) for length in np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    @property
+    def channels(self) -> int:
+        return self.array.shape[3] if self.array.ndim == 4 else 1
+
+
+def volume(path: Path, array: np.ndarray, affine: np.ndarray, note: str = "") -> Volume:
+    """A Volume of checked type, number of axes and affine; leading and trailing axes are put in order.
+
+    array: [x, y], [x, y, z], [x, y, z, channels] or [x, y, z, 1, channels].
+    """
+    if array.dtype.names or array.dtype.kind not in "biuf":
+        raise UserError(f"{path}: voxels are of type {array.dtype}, expected plain numbers")
+    if array.ndim == 2:
+        array = array[:, :, None]
+    while array.ndim > 3 and array.shape[3] == 1:
+        array = array[:, :, :, 0]
+    if array.ndim not in (3, 4) or not array.size:
+        raise UserError(f"{path}: has shape {array.shape}, expected 2 or 3 axes with voxels, and perhaps channels")
+    affine = np.asarray(affine, dtype=np.float64)
+    check_affine(path, affine)
+    return Volume(array, affine, note)
+
+
+def check_affine(path: Path, affine: np.ndarray) -> None:
+    """UserError unless the 4x4 matrix places voxels in a right-angled grid somewhere within reach."""
+    expected = "expected finite numbers that span a volume"
+    if affine.shape != (4, 4) or not np.isfinite(affine).all() or np.abs(affine).max() > FARTHEST_MM:
+        raise UserError(f"{path}: no usable voxel-to-world matrix, {expected}")
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if lengths.min() < 1e-6:
+        raise UserError(f"{path}: voxel size is {[round(float(n), 6) for n in lengths]} mm, {expected}")
+    axes = affine[:3, :3] / lengths
+    skew = float(np.abs(axes.T @ axes - np.eye(3)).max())
+    if abs(float(np.linalg.det(axes))) < 0.5:
+        raise UserError(f"{path}: no usable voxel-to-world matrix (its axes do not span a volume), {expected}")
+    if skew > MOST_SKEW:
+        angle = math.degrees(math.acos(min(1.0, skew)))
+        raise UserError(f"{path}: axes meet at {angle:.1f} degrees (a sheared grid), expected right angles")
+
+
+def check_claim(path: Path, shape: Sequence[int], itemsize: int, there: int, *, packed: bool) -> int:
+    """The bytes of voxels that a header claims, after a look whether the file can hold them.
+
+    there: bytes of the file that may hold voxels; packed: whether they are compressed by deflate.
+    Raises UserError for sizes below 1, above LIMIT_BYTES, or that the file cannot hold.
+    """
+    sizes = [int(size) for size in shape]
+    if not sizes or any(size < 1 for size in sizes):
+        raise UserError(f"{path}: header claims the shape {tuple(sizes)}, expected sizes of at least 1")
+    claimed = math.prod(sizes) * itemsize
+    text = " x ".join(map(str, sizes))
+    if claimed > LIMIT_BYTES:
+        raise UserError(f"{path}: header claims {text} voxels ({claimed / 1e9:.3g} GB), expected at most 2 GB")
+    if claimed > there * (DEFLATE_MOST if packed else 1):
+        raise UserError(
+            f"{path}: header claims {text} voxels ({claimed} bytes), but the file has only {max(there, 0)} bytes for "
+            "them: it is cut short, or its header is damaged"
+        )
+    return claimed
+
+
+def inflate(path: Path, file: BinaryIO, most: int, *, keep: bool = True, gzip: bool = True) -> tuple[bytearray, int]:
+    """(the first `most` unpacked bytes, count of all unpacked bytes) of a deflate stream that is read to its end.
+
+    Its checksum is verified on the way. keep: False only counts. gzip: False for a bare zlib stream. The count stops
+    with an error once it is more than SLACK_BYTES above `most`. Raises UserError for a stream that is not whole.
+    """
+    kept, count = bytearray(), 0
+    decoder = zlib.decompressobj(31 if gzip else 15)
+    started = False
+    try:
+        while piece := file.read(CHUNK):
+            while piece:
+                if decoder.eof:
+                    piece = piece.lstrip(b"\0")
+                    if not piece:
+                        break
+                    if not gzip or not piece.startswith(b"\x1f\x8b"):
+                        return kept, count  # what follows the stream is not a part of it
+                    decoder = zlib.decompressobj(31)
+                part = decoder.decompress(piece, CHUNK)
+                started = True
+                if keep and len(kept) < most:
+                    kept += part[: most - len(kept)]
+                count += len(part)
+                if count > most + SLACK_BYTES:
+                    raise UserError(f"{path}: unpacks to far more than the {most} bytes that its header claims")
+                piece = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+    except zlib.error as error:
+        raise UserError(f"{path}: its compressed voxels are damaged ({error})") from error
+    if not started or not decoder.eof:
+        raise UserError(f"{path}: its compressed voxels are cut short")
+    return kept, count

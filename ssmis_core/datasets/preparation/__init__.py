@@ -1,0 +1,236 @@
+"""Prepare a folder of one's own scans: found, checked, brought into one form, split, and all of it written down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ssmis_core.datasets.byte_bar import ByteBar
+from ssmis_core.datasets.formats import read_image
+from ssmis_core.datasets.preparation.layout import Found, find_cases, told_by_source
+from ssmis_core.datasets.preparation.one_case import Job, Outcome
+from ssmis_core.datasets.preparation.pool import outcomes
+from ssmis_core.datasets.preparation.recipe import Recipe, parse_classes
+from ssmis_core.datasets.preparation.splits import Split, Wish, split_cases
+from ssmis_core.errors import UserError
+from ssmis_core.files import alone, read_json, write_json
+
+__all__ = ["CASES", "MANIFEST", "Preparation", "Recipe", "Wish", "fingerprint", "prepare_folder"]
+
+MANIFEST = "manifest.json"
+RECIPE = "recipe.json"
+CASES = "cases"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What `prepare_folder` did: case ids made and kept, {id: why it was made anew}, those that are gone, a line a
+    problem, and the split (None while there are problems)."""
+
+    folder: Path
+    made: tuple[str, ...]
+    kept: tuple[str, ...]
+    anew: Mapping[str, str]
+    gone: tuple[str, ...]
+    problems: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    split: Split | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        lines = [f"{self.folder}: {len(self.made)} cases prepared, {len(self.kept)} were there already"]
+        lines += [f"prepared anew: {case_id} ({why})" for case_id, why in self.anew.items()]
+        lines += [f"no longer in the source, left out: {case_id}" for case_id in self.gone]
+        lines += self.notes
+        if self.split is not None:
+            split = self.split
+            unlabeled = len(split.train) - split.labeled
+            lines.append(
+                f"train {split.labeled} labeled + {unlabeled} unlabeled, validation {len(split.validation)}, "
+                f"test {len(split.test)}; classes: {', '.join(self.classes)}"
+            )
+            if split.left_out:
+                lines.append(f"left out, of patients who are tested on: {', '.join(split.left_out)}")
+        return "\n".join(lines)
+
+
+def prepare_folder(
+    name: str,
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    modality: str | None = None,
+    spacing: Sequence[float] | None = None,
+    window: tuple[float, float] | None = None,
+    classes: Sequence[str] | None = None,
+    wish: Wish | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Preparation:
+    """Prepare the scans of a folder for `open_dataset("nifti_folder", out)`.
+
+    source: see `find_cases` for its layout. modality: "mr" or "ct" (default: what its dataset.json says, else "mr").
+    spacing: mm to resample to, an axis or one for all (default: each case keeps its own). window: Hounsfield units of
+    CT. classes: names, or VALUE=NAME for labels whose values have gaps (default: of dataset.json, else as many as the
+    labels have).
+    workers: processes; more than 1 needs the caller's main module to be guarded, as multiprocessing asks for.
+    overwrite: allow another recipe than the folder was prepared by.
+    A case is made only when its files or the recipe changed: a preparation that was stopped in any way goes on where it
+    was, and one that is complete changes nothing. Files of the source are never touched.
+    Returns what was done; `problems` has one line for each case that cannot be used, and without any the manifest is
+    written. Raises UserError for a wrong request or layout.
+    """
+    source, out = Path(source).expanduser(), Path(out).expanduser()
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise UserError(f"workers={workers!r}: expected a whole number of at least 1")
+    cases = find_cases(source)
+    told = told_by_source(source)
+    texts = list(classes) if classes is not None else told.get("classes")
+    names, values = parse_classes(texts) if texts else (None, None)
+    dims, channels = _look(cases[0])
+    recipe = Recipe(
+        modality=modality or told.get("modality", "mr"),
+        dims=dims,
+        channels=channels,
+        spacing=None if spacing is None else tuple(float(mm) for mm in spacing) * (dims if len(spacing) == 1 else 1),
+        window=window,
+        values=None if values is None or values == tuple(range(len(values))) else values,
+    )
+    wish = wish or Wish()
+    split = split_cases(
+        {case.id: case.label is not None for case in cases}, wish
+    )  # a wrong list is told before the work
+    _check_out(out, source)
+    with alone(out, what="preparation"):
+        before = _start(out, recipe, overwrite=overwrite)
+        done = _run(name, cases, source, out, recipe, workers, progress=progress)
+        problems = tuple(one.reason for one in done if one.state == "failed")
+        records = {one.id: one.record for one in done if one.record is not None}
+        if not problems:
+            names, problem = _names(records, names)
+            problems = (problem,) if problem else ()
+        gone = tuple(sorted(set(before.get("cases", {})) - {case.id for case in cases}))
+        result = Preparation(
+            out,
+            tuple(one.id for one in done if one.state == "made"),
+            tuple(one.id for one in done if one.state == "kept"),
+            {one.id: one.reason for one in done if one.state == "made" and one.reason},
+            gone,
+            problems,
+        )
+        if problems or names is None:
+            return result
+        manifest = _manifest(name, source, recipe, names, split, wish, records)
+        notes = []
+        if before and before["split"] != manifest["split"]:
+            notes.append("the split is another than before: runs that were trained by the old one refuse this folder")
+        if before != manifest:
+            write_json(out / MANIFEST, manifest)
+        return replace(result, classes=names, split=split, notes=tuple(notes))
+
+
+def fingerprint(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 over what a run depends on: recipe, classes, split, and the content of every case's files."""
+    contents = {case_id: sorted(record["sources"].values()) for case_id, record in manifest["cases"].items()}
+    lists = {name: manifest["split"][name] for name in ("train", "validation", "test", "labeled")}
+    text = json.dumps([manifest["recipe"], manifest["classes"], lists, contents], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _look(case: Found) -> tuple[int, int]:
+    """(axes, channels) of the first case, which all others must have."""
+    volumes = [read_image(path) for path in case.images]
+    return 2 if 1 in volumes[0].array.shape[:3] else 3, sum(volume.channels for volume in volumes)
+
+
+def _check_out(out: Path, source: Path) -> None:
+    if out.resolve() == source.resolve():
+        raise UserError(f"{out}: is the folder of the scans itself, expected another one for what is prepared")
+    try:
+        (out / CASES).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made a folder ({error.strerror})") from error
+
+
+def _start(out: Path, recipe: Recipe, *, overwrite: bool) -> dict[str, Any]:
+    """Keep the recipe beside the cases from the start, clear what a killed worker left; returns the manifest or {}."""
+    path, told = out / RECIPE, None
+    if path.is_file():
+        told = Recipe.from_dict(read_json(path, keys=("modality",), expected="what `ssmis data prepare` writes"))
+        if told != recipe and not overwrite:
+            mine, theirs = recipe.as_dict(), told.as_dict()
+            changes = "; ".join(f"{k}: {mine[k]}, not {theirs[k]}" for k in mine if mine[k] != theirs[k])
+            raise UserError(
+                f"{out}: was prepared otherwise ({changes}); choose another folder by --out, or --overwrite"
+            )
+        if told != recipe:
+            (out / MANIFEST).unlink(missing_ok=True)  # it would speak of cases that are about to change
+    if told != recipe:
+        write_json(path, recipe.as_dict())
+    for left in (out / CASES).glob(".*.part"):
+        left.unlink(missing_ok=True)
+    if not (out / MANIFEST).is_file():
+        return {}
+    return read_json(out / MANIFEST, keys=("cases", "split"), expected="what `ssmis data prepare` writes; delete it")
+
+
+def _run(
+    name: str, cases: Sequence[Found], source: Path, out: Path, recipe: Recipe, workers: int, *, progress: bool
+) -> list[Outcome]:
+    """Every case's outcome, in the order of the cases."""
+    sizes = {case.id: sum(file.stat().st_size for file in case.files) for case in cases}
+    jobs = [Job(case, source, out / CASES / f"{case.id}.h5", recipe) for case in cases]
+    found: dict[str, Outcome] = {}
+    with ByteBar(name, sum(sizes.values()), shown=progress) as bar:
+        for outcome in outcomes(jobs, workers):
+            found[outcome.id] = outcome
+            bar.at(outcome.id, sizes[outcome.id])
+    return [found[case.id] for case in cases]
+
+
+def _names(records: Mapping[str, Any], names: Sequence[str] | None) -> tuple[tuple[str, ...] | None, str]:
+    """(class names, "") of all labels together, or (None, what is wrong); names: those that the user gave, if any."""
+    values = sorted({int(value) for record in records.values() for value in record["label"] or ()} | {0})
+    found = ", ".join(map(str, values[:20]))
+    if len(values) == 1:
+        return None, "no label has anything but background, expected at least one labeled case with a structure"
+    if names is not None:
+        if values[-1] < len(names):
+            return tuple(names), ""
+        case_id = next(one for one, record in records.items() if str(values[-1]) in (record["label"] or ()))
+        return None, f"labels have the values {found} (the last in {case_id!r}), but {len(names) - 1} classes are named"
+    lost = sorted(set(range(values[-1])) - set(values))
+    if lost:
+        example = ",".join(f"{value}=NAME" for value in values[1:4])
+        return None, f"labels have the values {found}, and no {lost[0]}: name them, such as --classes {example}"
+    return ("background", *(f"class {value}" for value in values[1:])), ""
+
+
+def _manifest(
+    name: str,
+    source: Path,
+    recipe: Recipe,
+    names: Sequence[str],
+    split: Split,
+    wish: Wish,
+    records: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything that was done, in plain JSON values."""
+    how = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(wish).items()}
+    lists = {"train": list(split.train), "validation": list(split.validation), "test": list(split.test)}
+    return {
+        "format": FORMAT,
+        "name": name,
+        "source": str(source.resolve()),
+        "recipe": recipe.as_dict(),
+        "classes": list(names),
+        "split": {**lists, "labeled": split.labeled, "left_out": list(split.left_out), "how": how},
+        "cases": dict(records),
+    }

@@ -1,0 +1,133 @@
+"""Which files of a folder are scans, which are labels, and which belong together."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssmis_core.datasets.formats import is_image, stem
+from ssmis_core.datasets.formats.headers import data_file
+from ssmis_core.errors import UserError
+
+LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
+LABEL_ENDINGS = ("", "_label", "_labels", "_seg", "_mask", "_gt")
+CHANNEL = re.compile(r"(.+)_(\d{4})")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One case: its images (a file a channel, or one with all channels) and its label, or None."""
+
+    id: str
+    images: tuple[Path, ...]
+    label: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file it is made of; a DICOM folder's files one by one."""
+        wholes = (*self.images, *([self.label] if self.label else []))
+        return tuple(file for whole in wholes for file in files_of(whole))
+
+
+def files_of(image: Path) -> list[Path]:
+    """An image's file, with the file of its voxels where the header stands alone; the files of a folder, by name."""
+    if image.is_dir():
+        return sorted(p for p in image.iterdir() if p.is_file() and not p.name.startswith("."))
+    if image.name.lower().endswith((".nhdr", ".mhd")):
+        with suppress(UserError, OSError):  # a bad header is told when the case is read
+            data = data_file(image)
+            return [image, *([data] if data.is_file() else [])]
+    return [image]
+
+
+def find_cases(source: Path) -> list[Found]:
+    """The cases of a folder with images/ and labels/ (or imagesTr/ and labelsTr/), by name.
+
+    A label has its image's name, or that with _label, _labels, _seg, _mask or _gt; an image without one is unlabeled.
+    Names that end in _0000, _0001, ... are channels of one case, where there is a _0000.
+    Raises UserError for no such folder, a label without an image, a lost channel, and one name in two formats.
+    """
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder")
+    layout = next(((source / i, source / t) for i, t in LAYOUTS if (source / i).is_dir()), None)
+    if layout is None:
+        expected = "images/ and, for the labeled ones, labels/ (or imagesTr/ and labelsTr/)"
+        raise UserError(f"{source}: has no folder of scans, expected {expected}")
+    images = _channels(_by_name(layout[0]), layout[0])
+    if not images:
+        raise UserError(f"{layout[0]}: holds no scans, expected NIfTI, NRRD or MetaImage files, or DICOM folders")
+    labels = _labels(_by_name(layout[1]) if layout[1].is_dir() else {}, images, layout[1])
+    return [Found(case_id, files, labels.get(case_id)) for case_id, files in sorted(images.items())]
+
+
+def told_by_source(source: Path) -> dict[str, Any]:
+    """What a dataset.json of the Medical Segmentation Decathlon says: {"classes": [texts], "modality": text}, as far
+    as it is there and can be understood."""
+    path = source / "dataset.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        labels, told = content.get("labels", {}), {}
+        pairs = [(k, v) if str(k).isdigit() else (v, k) for k, v in labels.items()]  # nnU-Net has them the other way
+        classes = [f"{int(value)}={name}" for value, name in sorted(pairs, key=lambda pair: int(pair[0])) if int(value)]
+        modalities = {str(v).lower() for v in (content.get("modality") or content.get("channel_names") or {}).values()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    if classes:
+        told["classes"] = classes
+    if modalities:
+        told["modality"] = "ct" if modalities == {"ct"} else "mr"
+    return told
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """{name without ending: path} of the images in a folder."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if not is_image(path):
+            continue
+        name = stem(path)
+        if name in found:
+            raise UserError(f"{path}: has the name of {found[name].name}, expected one file a case")
+        found[name] = path
+    return found
+
+
+def _channels(paths: dict[str, Path], folder: Path) -> dict[str, tuple[Path, ...]]:
+    """{case: its files in the order of their channels}."""
+    cases: dict[str, dict[int, Path]] = {}
+    for name, path in paths.items():
+        match = CHANNEL.fullmatch(name)
+        if match and f"{match[1]}_0000" in paths:
+            cases.setdefault(match[1], {})[int(match[2])] = path
+        else:
+            if name in cases:
+                raise UserError(f"{path}: {folder} has channels of {name!r} as well, expected one or the other")
+            cases[name] = {0: path}
+    for case_id, channels in cases.items():
+        lost = sorted(set(range(len(channels))) - set(channels))
+        if lost:
+            raise UserError(f"{folder}: case {case_id!r} has no channel {lost[0]:04d}, but later ones")
+    return {case_id: tuple(channels[number] for number in sorted(channels)) for case_id, channels in cases.items()}
+
+
+def _labels(paths: dict[str, Path], cases: Iterable[str], folder: Path) -> dict[str, Path]:
+    """{case: its label}."""
+    cases = set(cases)
+    labels: dict[str, Path] = {}
+    for name, path in paths.items():
+        fits = [
+            name.removesuffix(end) for end in LABEL_ENDINGS if name.endswith(end) and name.removesuffix(end) in cases
+        ]
+        if not fits:
+            example = f", such as {min(cases)!r}"
+            raise UserError(f"{path}: no image has the name of this label, expected that of one{example}")
+        case_id = fits[0]
+        if case_id in labels:
+            raise UserError(f"{path}: case {case_id!r} has the label {labels[case_id].name} as well, expected one")
+        labels[case_id] = path
+    return labels

@@ -1,0 +1,43 @@
+"""Jobs by several processes, each started afresh, so that it works wherever it is called from."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+
+from ssmis_core.datasets.preparation.one_case import Job, Outcome, run_job
+from ssmis_core.errors import UserError
+
+
+def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    """The outcome of each job, as they end; by this process alone where workers is 1."""
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        yield from map(run_job, jobs)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start)
+    try:
+        for future in as_completed([pool.submit(run_job, job) for job in jobs]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker was ended from outside, or had too little memory; what is done is kept: run it again with fewer "
+            "--workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start() -> None:
+    """Ctrl-C ends the parent, which lets its workers end their case; libraries stay at one thread each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        import SimpleITK
+
+        SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    except ImportError:
+        pass

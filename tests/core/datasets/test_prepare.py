@@ -1,0 +1,282 @@
+"""`ssmis data prepare`: what it makes of a folder, that it resumes, and that it notices changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from ssmis_core import cli
+from ssmis_core.datasets import open_dataset
+from ssmis_core.datasets.grids import on_original_grid
+from ssmis_core.datasets.preparation import Preparation, prepare_folder
+from ssmis_core.datasets.preparation.recipe import Recipe, body_of, normalise
+from ssmis_core.errors import UserError
+from tests.core.cli_helpers import refused
+from tests.core.datasets.own_helpers import OBLIQUE, affine_of, blocks, right_handed, scan, write_image, write_source
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_source(tmp_path / "scans")
+
+
+def state(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file with its time of change and its content."""
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes())
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_labels_written_back_equal_their_files(source: Path, tmp_path: Path) -> None:
+    done = prepare_folder("own", source, tmp_path / "out")
+    assert (len(done.made), done.problems) == (8, ())
+    data = open_dataset("nifti_folder", tmp_path / "out")
+    for case_id in (*data.train, *data.validation, *data.test):
+        case = data.load(case_id)
+        file = nibabel.load(source / "images" / f"{case_id}.nii.gz")
+        assert case.original is not None and case.original.shape == file.shape
+        np.testing.assert_allclose(case.original.affine, file.affine)
+        assert case.spacing == pytest.approx((1.1, 3.0, 0.7), abs=1e-4)  # to the right, the front, up
+        if case.label is None:
+            assert int(case_id[-1]) >= 6
+            continue
+        back, affine = on_original_grid(case.label, case)
+        label = nibabel.load(source / "labels" / f"{case_id}.nii.gz")
+        np.testing.assert_array_equal(back, np.asarray(label.dataobj))
+        np.testing.assert_allclose(affine, label.affine)
+
+
+def test_a_second_run_does_nothing(source: Path, tmp_path: Path) -> None:
+    prepare_folder("own", source, tmp_path / "out")
+    before = state(tmp_path / "out")
+    done = prepare_folder("own", source, tmp_path / "out")
+    assert (done.made, len(done.kept), dict(done.anew)) == ((), 8, {})
+    assert state(tmp_path / "out") == before
+
+
+def test_workers_make_the_same_bytes(source: Path, tmp_path: Path) -> None:
+    prepare_folder("own", source, tmp_path / "one")
+    prepare_folder("own", source, tmp_path / "two", workers=2)
+    one, two = ({k: v[1] for k, v in state(tmp_path / name).items()} for name in ("one", "two"))
+    assert one == two
+
+
+def test_a_changed_source_is_noticed_and_told(source: Path, tmp_path: Path) -> None:
+    prepare_folder("own", source, tmp_path / "out")
+    first = open_dataset("nifti_folder", tmp_path / "out").options()
+    path = source / "labels" / "case_1.nii.gz"
+    then = path.stat()
+    write_image(path, blocks(scan((13, 10, 9)).shape, seed=77), OBLIQUE)
+    os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))  # the content counts, not the time
+    (source / "images" / "case_7.nii.gz").unlink()
+    done = prepare_folder("own", source, tmp_path / "out")
+    assert done.made == ("case_1",) and done.gone == ("case_7",)
+    assert "labels/case_1.nii.gz changed" in str(done) and "left out: case_7" in str(done)
+    assert "case_7" not in open_dataset("nifti_folder", tmp_path / "out").train
+    with pytest.raises(UserError, match="its scans or its split are others"):
+        open_dataset("nifti_folder", tmp_path / "out", **first)
+
+
+def test_another_recipe_needs_another_folder_or_a_word(source: Path, tmp_path: Path) -> None:
+    prepare_folder("own", source, tmp_path / "out")
+    first = open_dataset("nifti_folder", tmp_path / "out").options()
+    with pytest.raises(UserError, match=r"was prepared otherwise \(spacing: \[2\.0, 2\.0, 2\.0\], not None\)"):
+        prepare_folder("own", source, tmp_path / "out", spacing=(2,))
+    done = prepare_folder("own", source, tmp_path / "out", spacing=(2,), overwrite=True)
+    assert len(done.anew) == 8 and "another recipe" in str(done)
+    data = open_dataset("nifti_folder", tmp_path / "out")
+    case = data.load(data.train[0])
+    assert case.spacing == (2.0, 2.0, 2.0) and case.label is not None
+    back, _ = on_original_grid(case.label, case)
+    assert case.original is not None and back.shape == case.original.shape
+    with pytest.raises(UserError, match="was prepared otherwise than the run's data"):
+        open_dataset("nifti_folder", tmp_path / "out", recipe=first["recipe"])
+
+
+def test_killed_anywhere_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    source, out = write_source(tmp_path / "scans", cases=24, unlabeled=0), tmp_path / "out"
+    code = (
+        "from ssmis_core.datasets.preparation import prepare_folder\n"
+        "import sys\n"
+        "if __name__ == '__main__':\n    prepare_folder('own', *sys.argv[1:])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(source), str(out)])
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("cases/*.h5"))) < 3 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (out / "cases" / ".case_9.h5.part").write_bytes(b"half a case")
+    whole = {p.stem for p in out.glob("cases/*.h5")}
+    assert len(whole) >= 3
+    if not (out / "manifest.json").is_file():
+        with pytest.raises(UserError, match="not prepared to its end"):
+            open_dataset("nifti_folder", out)
+    done = prepare_folder("own", source, out)
+    assert whole <= set(done.kept) and len(done.made) + len(done.kept) == 24
+    assert not list(out.glob("cases/.*"))
+    prepare_folder("own", source, tmp_path / "fresh")
+    assert {k: v[1] for k, v in state(out).items()} == {k: v[1] for k, v in state(tmp_path / "fresh").items()}
+
+
+def test_cases_that_cannot_be_used_are_told_one_by_one_and_nothing_is_half_written(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, labels, out = source / "images", source / "labels", tmp_path / "out"
+    good = scan((12, 10, 8)).astype(np.float32)
+    write_image(images / "case_0.nii.gz", np.where(good > 800, np.nan, good), OBLIQUE)
+    write_image(images / "case_1.nii.gz", np.ones((13, 10, 9), np.int16), OBLIQUE)
+    (images / "case_2.nii.gz").write_bytes((images / "case_2.nii.gz").read_bytes()[:-40])
+    write_image(labels / "case_3.nii.gz", blocks((12, 10, 8)), OBLIQUE)  # its image has 9 slices
+    write_image(labels / "case_4.nii.gz", blocks((13, 10, 8)), affine_of())
+    write_image(labels / "case_5.nii.gz", blocks((14, 10, 9)) * np.float32(0.5), OBLIQUE)
+    swapped = scan((10, 12, 8))
+    write_image(images / "case_6.nii.gz", np.stack([swapped, swapped], -1), OBLIQUE)
+    write_image(images / "case_7.nii.gz", scan((12, 10, 1)), OBLIQUE)
+    command = ["data", "prepare", "own", "--source", str(source), "--out", str(out), "--workers", "1", "--quiet"]
+    (images / "aaa.nii.gz").write_bytes(b"")
+    assert "aaa.nii.gz: is empty" in refused(command, capsys)  # the first case tells what all must be
+    (images / "aaa.nii.gz").unlink()
+    write_image(images / "aaa.nii.gz", scan((12, 10, 8)), OBLIQUE)
+    assert cli.run(command) == 1
+    told = capsys.readouterr()
+    assert "8 problem(s), so there is no data set yet" in told.err
+    lines = [line for line in told.out.splitlines() if line.startswith(str(source))]
+    expected = ("NaN or infinite", "image is constant (1", "cut short", "12 x 10 x 8", "mm off case_4")
+    expected += ("whole numbers", "2 channel(s), expected 1", "expected volumes as the first case")
+    for number, (line, part) in enumerate(zip(lines, expected, strict=True)):
+        assert f"case_{number}.nii.gz" in line and part in line, line
+    assert sorted(p.name for p in (out / "cases").iterdir()) == ["aaa.h5"]
+    assert not (out / "manifest.json").exists()
+
+
+def test_layouts_and_formats_are_mixed_as_they_come(tmp_path: Path) -> None:
+    source = tmp_path / "scans"
+    array, affine = right_handed(scan(), affine_of(spacing=(1, 1, 2)))
+    for name, ending in (("a", ".nii.gz"), ("b", ".nrrd"), ("c", ".mha"), ("d", ".mhd"), ("e", "")):
+        write_image(source / "imagesTr" / f"{name}{ending}", array, affine)
+    write_image(source / "labelsTr" / "a_seg.mha", blocks(), affine)
+    write_image(source / "labelsTr" / "e.nii.gz", blocks(), affine)
+    (source / "labelsTr" / "notes.txt").write_text("drawn on a Monday")
+    (source / "dataset.json").write_text(json.dumps({"labels": {"0": "background", "1": "head", "2": "tail"}}))
+    done = prepare_folder("own", source, tmp_path / "out")
+    data = open_dataset("nifti_folder", tmp_path / "out")
+    assert done.problems == () and tuple(data.class_names) == ("background", "head", "tail")
+    images = {name: data.load(name).image for name in "abcde"}
+    for name in "bcde":
+        np.testing.assert_allclose(images[name], images["a"], rtol=1e-6)
+    assert {name for name in "abcde" if data.load(name).label is not None} == {"a", "e"}
+    assert data.train[0] in "ae" and len(data.test) == 1
+    with pytest.raises(UserError, match="only 1 of the 4 training cases have a label"):
+        data.split(2)
+
+
+def test_channels_come_by_name_or_on_the_last_axis(tmp_path: Path) -> None:
+    one, two = scan(), scan(seed=1)
+    for name in ("a", "b"):
+        write_image(tmp_path / "named" / "images" / f"{name}_0000.nii.gz", one, OBLIQUE)
+        write_image(tmp_path / "named" / "images" / f"{name}_0001.nii.gz", two, OBLIQUE)
+        write_image(tmp_path / "last" / "images" / f"{name}.nii.gz", np.stack([one, two], -1), OBLIQUE)
+        for source in ("named", "last"):
+            write_image(tmp_path / source / "labels" / f"{name}.nii.gz", blocks(), OBLIQUE)
+    images = []
+    for source in ("named", "last"):
+        prepare_folder("own", tmp_path / source, tmp_path / f"{source}-out")
+        data = open_dataset("nifti_folder", tmp_path / f"{source}-out")
+        assert data.channels == 2
+        images.append(data.load("a").image)
+    np.testing.assert_array_equal(*images)
+    (tmp_path / "named" / "images" / "b_0001.nii.gz").unlink()
+    write_image(tmp_path / "named" / "images" / "b_0002.nii.gz", two, OBLIQUE)
+    with pytest.raises(UserError, match="case 'b' has no channel 0001"):
+        prepare_folder("own", tmp_path / "named", tmp_path / "x")
+
+
+def test_planes_make_a_data_set_of_two_axes(tmp_path: Path) -> None:
+    for number in range(4):
+        write_image(tmp_path / "s" / "images" / f"{number}.nii.gz", scan((1, 10, 8), number), affine_of())
+        write_image(tmp_path / "s" / "labels" / f"{number}.nii.gz", blocks((1, 10, 8), number), affine_of())
+    prepare_folder("own", tmp_path / "s", tmp_path / "out")
+    data = open_dataset("nifti_folder", tmp_path / "out")
+    case = data.load("2")
+    assert data.dims == 2 and case.shape == (10, 8) and case.label is not None
+    back, _ = on_original_grid(case.label, case)
+    np.testing.assert_array_equal(back, blocks((1, 10, 8), 2))
+
+
+def test_values_with_gaps_are_named(source: Path, tmp_path: Path) -> None:
+    for path in (source / "labels").iterdir():
+        array = np.asarray(nibabel.load(path).dataobj)
+        write_image(path, np.where(array == 2, 255, array).astype(np.uint8), OBLIQUE)
+    with_gaps: Preparation = prepare_folder("own", source, tmp_path / "a", classes=["x", "y"])
+    assert "has values from 0 to 255; name them: --classes 255=lesion" in with_gaps.problems[0]
+    done = prepare_folder("own", source, tmp_path / "b", classes=["1=head", "255=tail"])
+    data = open_dataset("nifti_folder", tmp_path / "b")
+    assert done.classes == ("background", "head", "tail") and data.num_classes == 3
+    label = data.load(data.train[0]).label
+    assert label is not None and set(np.unique(label)) <= {0, 1, 2}
+    told = prepare_folder("own", source, tmp_path / "c", classes=["1=head"]).problems
+    assert len(told) == 6 and "has values from 0 to 255; name them" in told[0]
+    told = prepare_folder("own", source, tmp_path / "d", classes=["255=tail"]).problems
+    assert len(told) == 6 and "voxels of value 1, expected only 0, 255" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"modality": "pet"}, "unknown modality 'pet'"),
+        ({"spacing": (1, 2)}, "expected 3 numbers of mm above 0"),
+        ({"spacing": (0,)}, "expected 3 numbers of mm above 0"),
+        ({"window": (0, 100)}, "only CT has Hounsfield units"),
+        ({"classes": ["a", "a"]}, "expected different names and values"),
+        ({"classes": ["0=a"]}, "whole number above 0"),
+        ({"workers": 0}, "workers=0"),
+    ],
+)
+def test_wrong_requests_are_told_before_any_work(source: Path, tmp_path: Path, change: dict, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        prepare_folder("own", source, tmp_path / "out", **change)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_another_layout_is_told(tmp_path: Path, source: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        prepare_folder("own", tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(UserError, match="has no folder of scans, expected images/"):
+        prepare_folder("own", source / "images", tmp_path / "out")
+    (source / "labels" / "cose_0.nii.gz").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"cose_0\.nii\.gz: no image has the name of this label"):
+        prepare_folder("own", source, tmp_path / "out")
+    (source / "labels" / "cose_0.nii.gz").unlink()
+    (source / "images" / "case_0.mha").write_bytes(b"x")
+    with pytest.raises(UserError, match="expected one file a case"):
+        prepare_folder("own", source, tmp_path / "out")
+
+
+def test_mr_is_scored_by_the_body_and_ct_cut_to_its_window() -> None:
+    image = np.random.default_rng(0).normal(10, 3, (20, 20, 20)).clip(0).astype(np.float32)  # air
+    image[5:15, 5:15, 5:15] = np.random.default_rng(1).normal(500, 50, (10, 10, 10))
+    body = body_of(image)
+    assert body[5:15, 5:15, 5:15].all() and body.sum() == 1000
+    scored, how = normalise(image, Recipe(), "a")
+    assert abs(float(scored[body].mean())) < 1e-4 and float(scored[body].std()) == pytest.approx(1, abs=1e-4)
+    assert "12 % of the voxels" in how
+    ct, _ = normalise(np.array([[-1000.0, -125, 75, 275, 3000]]), Recipe(modality="ct"), "a")
+    np.testing.assert_allclose(ct, [[-1, -1, 0, 1, 1]])
+    with pytest.raises(UserError, match="constant inside the window"):
+        normalise(np.array([[-1000.0, -900]]), Recipe(modality="ct"), "a")
