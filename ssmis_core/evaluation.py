@@ -15,6 +15,7 @@ import torch
 
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case
+from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.devices import choose_device
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.files import alone, staged, write_atomic, write_json
@@ -145,7 +146,7 @@ def evaluate_run(
                 labels, scores = score_case(method, case, config, class_names=dataset.class_names, **how)
                 rows += scores
                 if written:
-                    save_nifti(fresh / f"{case.id}.nii.gz", labels, case.affine)
+                    save_nifti(fresh / f"{case.id}.nii.gz", *on_original_grid(labels, case))
                 if report:
                     report(number, len(lists[split]), case.id)
         if not written:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 
 from ssmis_core.datasets import DATASETS
 from ssmis_core.datasets.cases import Case, check_case
+from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.datasets.nifti_files import read_nifti
 from ssmis_core.errors import UserError
 
@@ -26,13 +28,15 @@ class ImageFile:
     """An image as the network is to see it, and where it lies.
 
     image: float32 [channels, *spatial]; affine: 4x4 voxel-to-world (mm), or the identity when the voxel size is not
-    known; note: what was done or assumed, in a line.
+    known; note: what was done or assumed, in a line; case: of a run on one's own scans, the scan as its network takes
+    it, whose labels go back to the file's grid.
     """
 
     image: np.ndarray
     affine: np.ndarray
     size_known: bool
     note: str
+    case: Case | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ def predict_file(
     others: to mean 0, standard deviation 1 over all voxels); or an .h5 file with a dataset `image`, taken as it is,
     since the public files are scaled already, with its axes in the order of that data set's files.
     Axes and voxel size are the file's own: nothing is turned or resampled to the grid of the training data.
+    For a run on one's own scans (nifti_folder) it is any file or DICOM folder that `ssmis data prepare` takes; it is
+    turned, resampled and normalised as that did with the training data, and its labels lie on the file's own grid.
     output: a .nii.gz file (default: in the current folder, named after the image); not replaced without overwrite.
     Raises UserError for a file that cannot be read, has another number of axes or channels than the training data,
     has NaN or is constant, and for an output that cannot be.
@@ -71,7 +77,10 @@ def predict_file(
     if not shape:
         raise UserError(f"{run.path}: no weights yet (status: {run.status}); train it first")
     config = run.config
-    file = read_image(source, dims=config.case_dims, channels=shape["channels"], dataset=config.dataset)
+    if config.dataset == "nifti_folder":
+        file = _read_own(source, config.dataset_options)
+    else:
+        file = read_image(source, dims=config.case_dims, channels=shape["channels"], dataset=config.dataset)
 
     from ssmis_core.devices import choose_device
     from ssmis_core.evaluation import predict_labels, save_nifti
@@ -79,6 +88,8 @@ def predict_file(
     where = choose_device(device)
     method = run.method(where)
     labels = predict_labels(method, file.image, config, device=where, largest_component=largest_component)
+    if file.case is not None:
+        labels, _ = on_original_grid(labels, file.case)
     save_nifti(target, labels, file.affine)
     voxels = tuple(int(count) for count in np.bincount(labels.ravel(), minlength=shape["num_classes"])[1:])
     millilitre = abs(float(np.linalg.det(file.affine[:3, :3]))) / 1000.0
@@ -113,6 +124,16 @@ def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFi
 
         return ImageFile(image, np.diag([SPACING_MM] * 3 + [1.0]), True, as_it_is)
     return ImageFile(image, np.eye(4), False, f"{as_it_is}; it has no voxel size, the labels are written with 1 mm")
+
+
+def _read_own(path: Path, options: Mapping[str, Any]) -> ImageFile:
+    """A scan in the form that the run's data was prepared in, with the affine of its file."""
+    from ssmis_core.datasets.nifti_folder import scan
+    from ssmis_core.datasets.preparation import Recipe
+
+    case, note = scan(path, Recipe.from_dict(options["recipe"]))
+    assert case.original is not None
+    return ImageFile(case.image, case.original.affine, True, note, case)
 
 
 def z_score(image: np.ndarray) -> np.ndarray:
@@ -153,7 +174,7 @@ def _target(source: Path, output: str | os.PathLike[str] | None, *, overwrite: b
 def _case_name(source: Path) -> str:
     """The file's name without its ending; the LA files are all called alike, in a folder a case."""
     name = source.name
-    for ending in (".nii.gz", *NIFTI, *HDF5):
+    for ending in (".nii.gz", *NIFTI, *HDF5, ".nrrd", ".nhdr", ".mha", ".mhd"):
         if name.lower().endswith(ending):
             name = name[: -len(ending)]
             break

@@ -12,7 +12,10 @@ import numpy as np
 
 from ssmis_core.datasets import data_directory
 from ssmis_core.datasets.cases import Case, Dataset, Grid
+from ssmis_core.datasets.formats import stem
 from ssmis_core.datasets.preparation import CASES, FORMAT, MANIFEST, RECIPE, Recipe, fingerprint
+from ssmis_core.datasets.preparation.layout import channel_files
+from ssmis_core.datasets.preparation.one_case import prepare
 from ssmis_core.errors import UserError
 from ssmis_core.files import read_json
 
@@ -96,6 +99,19 @@ class NiftiFolder(Dataset):
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: not a whole prepared case ({reason}); {again}") from error
         return image, label
+
+
+def scan(path: Path, recipe: Recipe) -> tuple[Case, str]:
+    """(a case without label of one scan that is brought into the recipe's form, what was done in a line).
+
+    path: an image file or a DICOM folder; of channels in files of their own the first, which ends in _0000.
+    """
+    images = channel_files(path) if recipe.channels > 1 else (path,)
+    prepared = prepare(images, None, recipe)
+    spacing = tuple(float(mm) for mm in np.linalg.norm(prepared.grid.affine[:3, :3], axis=0))[: recipe.dims]
+    modality = recipe.modality.upper()
+    case = Case(stem(path), prepared.image, None, prepared.grid.affine, spacing, modality, prepared.original)
+    return case, "; ".join(prepared.done)
 
 
 def open(

@@ -65,18 +65,29 @@ def find_cases(source: Path) -> list[Found]:
     return [Found(case_id, files, labels.get(case_id)) for case_id, files in sorted(images.items())]
 
 
+def channel_files(first: Path) -> tuple[Path, ...]:
+    """The files of a case's channels beside its first one (..._0000.nii.gz), or the file itself under another name."""
+    name = stem(first)
+    if not name.endswith("_0000"):
+        return (first,)
+    start = name.removesuffix("0000")
+    found = [p for p in first.parent.iterdir() if is_image(p) and CHANNEL.fullmatch(stem(p)) and stem(p)[:-4] == start]
+    return tuple(sorted(found))
+
+
 def told_by_source(source: Path) -> dict[str, Any]:
     """What a dataset.json of the Medical Segmentation Decathlon says: {"classes": [texts], "modality": text}, as far
     as it is there and can be understood."""
     path = source / "dataset.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        labels, told = content.get("labels", {}), {}
+        labels = content.get("labels", {})
         pairs = [(k, v) if str(k).isdigit() else (v, k) for k, v in labels.items()]  # nnU-Net has them the other way
         classes = [f"{int(value)}={name}" for value, name in sorted(pairs, key=lambda pair: int(pair[0])) if int(value)]
         modalities = {str(v).lower() for v in (content.get("modality") or content.get("channel_names") or {}).values()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+    told: dict[str, Any] = {}
     if classes:
         told["classes"] = classes
     if modalities:

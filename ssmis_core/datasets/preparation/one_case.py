@@ -230,11 +230,14 @@ def _turn(array: np.ndarray, affine: np.ndarray, recipe: Recipe, path: Path) -> 
 
 
 def _check_same(grid: Grid, other: Grid, path: Path, first: Path) -> None:
+    """UserError unless a label, or another channel, has the voxels of the first image; both are turned already."""
+    image = f"{first.parent.name}/{first.name}"
     if grid.shape != other.shape:
-        raise UserError(f"{path}: has shape {_text(other.shape)} (x, y, z), but {first.name} has {_text(grid.shape)}")
+        here, there = _text(other.shape), _text(grid.shape)
+        raise UserError(f"{path}: has {here} voxels (to the right, the front and up), but {image} has {there}")
     apart = same_place(grid, other, NEAR)
     if apart:
-        raise UserError(f"{path}: lies up to {apart:.3g} mm off {first.name}, expected the same place by both affines")
+        raise UserError(f"{path}: lies up to {apart:.3g} mm off {image}, expected the same place by both affines")
 
 
 def _label(path: Path, grid: Grid, recipe: Recipe, image: Path) -> np.ndarray:

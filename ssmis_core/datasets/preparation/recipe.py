@@ -58,7 +58,8 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe that `as_dict` wrote; UserError when it is none."""
         try:
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+            plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            return cls(**plain)
         except TypeError as error:
             raise UserError(f"recipe={dict(values)!r}: {error}") from error
 
@@ -74,9 +75,10 @@ def normalise(image: np.ndarray, recipe: Recipe, source: str) -> tuple[np.ndarra
     CT: cut to the window, which then lies on [-1, 1]: a value means the same tissue in every scan.
     Raises UserError for an image that is constant in there.
     """
+    image = image.astype(np.float32, copy=False)  # whatever the file's type, the same values give the same bytes
     if recipe.window is not None:
         low, high = recipe.window
-        cut = np.clip(image.astype(np.float32), low, high)
+        cut = np.clip(image, low, high)
         if cut.min() == cut.max():
             range_ = f"{float(image.min()):g} to {float(image.max()):g}"
             raise UserError(f"{source}: is constant inside the window {low:g} to {high:g} (its values: {range_})")
@@ -89,7 +91,7 @@ def normalise(image: np.ndarray, recipe: Recipe, source: str) -> tuple[np.ndarra
     if deviation <= 1e-9 * max(1.0, abs(mean)):
         raise UserError(f"{source}: is constant inside the body ({mean:g}), expected varying intensities")
     share = 100 * float(body.mean())
-    scored = ((image - mean) / deviation).astype(np.float32)
+    scored = (image - np.float32(mean)) / np.float32(deviation)
     return scored, f"z-scored by mean {mean:g} and deviation {deviation:g} of the body ({share:.0f} % of the voxels)"
 
 

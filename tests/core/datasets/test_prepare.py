@@ -139,11 +139,13 @@ def test_cases_that_cannot_be_used_are_told_one_by_one_and_nothing_is_half_writt
 ) -> None:
     images, labels, out = source / "images", source / "labels", tmp_path / "out"
     good = scan((12, 10, 8)).astype(np.float32)
+    elsewhere = np.array(OBLIQUE)
+    elsewhere[0, 3] += 30
     write_image(images / "case_0.nii.gz", np.where(good > 800, np.nan, good), OBLIQUE)
     write_image(images / "case_1.nii.gz", np.ones((13, 10, 9), np.int16), OBLIQUE)
     (images / "case_2.nii.gz").write_bytes((images / "case_2.nii.gz").read_bytes()[:-40])
     write_image(labels / "case_3.nii.gz", blocks((12, 10, 8)), OBLIQUE)  # its image has 9 slices
-    write_image(labels / "case_4.nii.gz", blocks((13, 10, 8)), affine_of())
+    write_image(labels / "case_4.nii.gz", blocks((13, 10, 8)), elsewhere)
     write_image(labels / "case_5.nii.gz", blocks((14, 10, 9)) * np.float32(0.5), OBLIQUE)
     swapped = scan((10, 12, 8))
     write_image(images / "case_6.nii.gz", np.stack([swapped, swapped], -1), OBLIQUE)
@@ -157,7 +159,13 @@ def test_cases_that_cannot_be_used_are_told_one_by_one_and_nothing_is_half_writt
     told = capsys.readouterr()
     assert "8 problem(s), so there is no data set yet" in told.err
     lines = [line for line in told.out.splitlines() if line.startswith(str(source))]
-    expected = ("NaN or infinite", "image is constant (1", "cut short", "12 x 10 x 8", "mm off case_4")
+    expected = (
+        "NaN or infinite",
+        "image is constant (1",
+        "cut short",
+        "has 10 x 8 x 12 voxels (to the right",
+        "mm off images/case_4",
+    )
     expected += ("whole numbers", "2 channel(s), expected 1", "expected volumes as the first case")
     for number, (line, part) in enumerate(zip(lines, expected, strict=True)):
         assert f"case_{number}.nii.gz" in line and part in line, line

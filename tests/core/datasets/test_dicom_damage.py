@@ -1,0 +1,63 @@
+"""A damaged slice spoils its series: one line that names the file; so does a header whose voxels are elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ssmis_core.datasets.formats import read_image
+from ssmis_core.errors import UserError
+from tests.core.datasets.own_helpers import OBLIQUE, affine_of, right_handed, scan, write_dicom, write_image
+
+ROWS = rb"\x28\x00\x10\x00US\x02\x00.."
+POSITION = rb"\x20\x00\x32\x00DS..[^\x00]{4}"
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda c: b"",
+    "one byte": lambda c: c[:1],
+    "cut in the preamble": lambda c: c[:100],
+    "cut after the magic": lambda c: c[:132],
+    "cut in the tags": lambda c: c[:400],
+    "half": lambda c: c[: len(c) // 2],
+    "last bytes lost": lambda c: c[:-2],
+    "zeroed": lambda c: bytes(len(c)),
+    "zeroed tags": lambda c: c[:140] + bytes(300) + c[440:],
+    "wrong magic": lambda c: c[:128] + b"PICS" + c[132:],
+    "words": lambda c: b"this is not a scan, " * 60,
+    "huge rows": lambda c: re.sub(ROWS, b"\x28\x00\x10\x00US\x02\x00\xff\xff", c, count=1, flags=re.DOTALL),
+    "no rows": lambda c: re.sub(ROWS, b"\x28\x00\x10\x00US\x02\x00\x00\x00", c, count=1, flags=re.DOTALL),
+    "no position": lambda c: c.replace(b"\x20\x00\x32\x00DS", b"\x20\x00\x33\x00DS"),
+    "no direction": lambda c: c.replace(b"\x20\x00\x37\x00DS", b"\x20\x00\x38\x00DS"),
+    "no pixel spacing": lambda c: c.replace(b"\x28\x00\x30\x00DS", b"\x28\x00\x2f\x00DS"),
+    "position of words": lambda c: re.sub(POSITION, lambda m: m[0][:-4] + b"here", c, count=1, flags=re.DOTALL),
+    "no pixels": lambda c: c.replace(b"\xe0\x7f\x10\x00", b"\xe0\x7f\x12\x00"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_to_one_slice_is_told_in_one_line(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = write_dicom(tmp_path / "series", *right_handed(scan(), affine_of()))
+    path = folder / "003.dcm"
+    content = path.read_bytes()
+    path.write_bytes(DAMAGES[name](content))
+    assert path.read_bytes() != content
+    with pytest.raises(UserError) as error:
+        read_image(folder)
+    message = str(error.value)
+    assert str(folder) in message and "003.dcm" in message and "\n" not in message and len(message) < 400, message
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("ending", [".nhdr", ".mhd"])
+def test_voxels_beside_their_header_must_be_there_and_whole(tmp_path: Path, ending: str) -> None:
+    path = write_image(tmp_path / f"a{ending}", scan(), OBLIQUE)
+    raw = tmp_path / "a.raw"
+    raw.write_bytes(raw.read_bytes()[:-1])
+    with pytest.raises(UserError, match="cut short"):
+        read_image(path)
+    raw.unlink()
+    with pytest.raises(UserError, match=r"are to be in a\.raw, which is not there"):
+        read_image(path)
