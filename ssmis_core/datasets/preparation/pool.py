@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 
 from ssmis_core.datasets.preparation.one_case import Job, Outcome, run_job
@@ -17,9 +21,8 @@ def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
 
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
     try:
         for future in as_completed([pool.submit(run_job, job) for job in jobs]):
             yield future.result()
@@ -35,9 +38,18 @@ def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
 def _start() -> None:
     """Ctrl-C ends the parent, which lets its workers end their case; libraries stay at one thread each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import SimpleITK
 
         SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     except ImportError:
         pass
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its workers, which would wait for jobs for good and write beside the next."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +11,25 @@ from ssmis_core.datasets.formats import read_image
 from ssmis_core.errors import UserError
 from tests.core.datasets.own_helpers import OBLIQUE, affine_of, right_handed, scan, write_dicom, write_image
 
-ROWS = rb"\x28\x00\x10\x00US\x02\x00.."
-POSITION = rb"\x20\x00\x32\x00DS..[^\x00]{4}"
+# The slices are written as "implicit little endian": a tag, four bytes of length, the value.
+ROWS, POSITION, DIRECTION, SPACING, PIXELS = (
+    b"\x28\x00\x10\x00\x02\x00\x00\x00",
+    b"\x20\x00\x32\x00",
+    b"\x20\x00\x37\x00",
+    b"\x28\x00\x30\x00",
+    b"\xe0\x7f\x10\x00",
+)
+
+
+def after(tag: bytes, new: bytes, skip: int = 0) -> Callable[[bytes], bytes]:
+    """Overwrite what follows a tag, `skip` bytes later."""
+
+    def change(content: bytes) -> bytes:
+        at = content.index(tag) + len(tag) + skip
+        return content[:at] + new + content[at + len(new) :]
+
+    return change
+
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda c: b"",
@@ -27,13 +43,15 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "zeroed tags": lambda c: c[:140] + bytes(300) + c[440:],
     "wrong magic": lambda c: c[:128] + b"PICS" + c[132:],
     "words": lambda c: b"this is not a scan, " * 60,
-    "huge rows": lambda c: re.sub(ROWS, b"\x28\x00\x10\x00US\x02\x00\xff\xff", c, count=1, flags=re.DOTALL),
-    "no rows": lambda c: re.sub(ROWS, b"\x28\x00\x10\x00US\x02\x00\x00\x00", c, count=1, flags=re.DOTALL),
-    "no position": lambda c: c.replace(b"\x20\x00\x32\x00DS", b"\x20\x00\x33\x00DS"),
-    "no direction": lambda c: c.replace(b"\x20\x00\x37\x00DS", b"\x20\x00\x38\x00DS"),
-    "no pixel spacing": lambda c: c.replace(b"\x28\x00\x30\x00DS", b"\x28\x00\x2f\x00DS"),
-    "position of words": lambda c: re.sub(POSITION, lambda m: m[0][:-4] + b"here", c, count=1, flags=re.DOTALL),
-    "no pixels": lambda c: c.replace(b"\xe0\x7f\x10\x00", b"\xe0\x7f\x12\x00"),
+    "huge rows": after(ROWS, b"\xff\xff"),
+    "no rows": after(ROWS, b"\0\0"),
+    "no position": lambda c: c.replace(POSITION, b"\x20\x00\x33\x00", 1),
+    "no direction": lambda c: c.replace(DIRECTION, b"\x20\x00\x38\x00", 1),
+    "no pixel spacing": lambda c: c.replace(SPACING, b"\x28\x00\x2f\x00", 1),
+    "position of words": after(POSITION, b"here", 4),
+    "endless position": after(POSITION, b"\xf0\xff\xff\x7f"),
+    "pixel spacing of zero": lambda c: after(SPACING, b"0\\0" + b" " * (c[c.index(SPACING) + 4] - 3), 4)(c),
+    "no pixels": lambda c: c.replace(PIXELS, b"\xe0\x7f\x12\x00"),
 }
 
 

@@ -8,20 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ssmis_core import cli
 from ssmis_core.datasets import open_dataset
-from ssmis_core.datasets.grids import on_original_grid
+from ssmis_core.datasets.cases import Case
+from ssmis_core.datasets.grids import axis_codes, on_original_grid
 from ssmis_core.datasets.preparation import Preparation, prepare_folder
+from ssmis_core.datasets.preparation.one_case import prepare
 from ssmis_core.datasets.preparation.recipe import Recipe, body_of, normalise
 from ssmis_core.errors import UserError
 from tests.core.cli_helpers import refused
 from tests.core.datasets.own_helpers import OBLIQUE, affine_of, blocks, right_handed, scan, write_image, write_source
+from tests.core.datasets.test_grids import places
 
 
 @pytest.fixture
@@ -59,6 +66,22 @@ def test_labels_written_back_equal_their_files(source: Path, tmp_path: Path) -> 
         label = nibabel.load(source / "labels" / f"{case_id}.nii.gz")
         np.testing.assert_array_equal(back, np.asarray(label.dataobj))
         np.testing.assert_allclose(affine, label.affine)
+
+
+@given(places(), st.integers(0, 999))
+@settings(max_examples=20)
+def test_any_place_is_prepared_and_written_back_exactly(affine: np.ndarray, seed: int) -> None:
+    shape = tuple(int(size) for size in np.random.default_rng(seed).integers(2, 12, 3))
+    label = np.random.default_rng(seed).integers(0, 3, shape).astype(np.uint8)
+    with TemporaryDirectory() as folder:
+        image = write_image(Path(folder) / "a.nii.gz", scan(shape, seed), affine)
+        truth = write_image(Path(folder) / "b.nrrd", label, affine)
+        prepared = prepare((image,), truth, Recipe())
+    case = Case("a", prepared.image, prepared.label, prepared.grid.affine, None, "MR", prepared.original)
+    assert prepared.label is not None and axis_codes(prepared.grid.affine) == "RAS"
+    back, place = on_original_grid(prepared.label, case)
+    np.testing.assert_array_equal(back, label)
+    np.testing.assert_allclose(place, affine, atol=1e-3)
 
 
 def test_a_second_run_does_nothing(source: Path, tmp_path: Path) -> None:
@@ -108,19 +131,37 @@ def test_another_recipe_needs_another_folder_or_a_word(source: Path, tmp_path: P
         open_dataset("nifti_folder", tmp_path / "out", recipe=first["recipe"])
 
 
-def test_killed_anywhere_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def running(folder: Path) -> bool:
+    """Whether a process that was started in the folder still runs (where the system tells)."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if Path(os.readlink(link)) == folder:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_anywhere_it_goes_on_where_it_was(tmp_path: Path, workers: int) -> None:
     source, out = write_source(tmp_path / "scans", cases=24, unlabeled=0), tmp_path / "out"
     code = (
         "from ssmis_core.datasets.preparation import prepare_folder\n"
         "import sys\n"
-        "if __name__ == '__main__':\n    prepare_folder('own', *sys.argv[1:])\n"
+        "if __name__ == '__main__':\n    prepare_folder('own', *sys.argv[1:3], workers=int(sys.argv[3]))\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(source), str(out)])
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    script = tmp_path / "prepare_own_scans.py"
+    script.write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(source), str(out), str(workers)], cwd=tmp_path, env=here
+    )
     deadline = time.monotonic() + 120
     while len(list(out.glob("cases/*.h5"))) < 3 and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    while running(tmp_path) and time.monotonic() < deadline:  # its workers end with it
+        time.sleep(0.05)
+    assert not running(tmp_path)
     (out / "cases" / ".case_9.h5.part").write_bytes(b"half a case")
     whole = {p.stem for p in out.glob("cases/*.h5")}
     assert len(whole) >= 3
