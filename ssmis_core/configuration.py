@@ -13,7 +13,7 @@ from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from ssmis_core.grids import WorkingGrid
+    from ssmis_core.working_grid import WorkingGrid
 
 PROTOCOLS = ("last", "best-on-validation", "best-on-test")
 PRECISIONS = ("auto", "float32", "bf16")
@@ -65,7 +65,7 @@ class Configuration:
     @property
     def grid(self) -> WorkingGrid:
         """The grid that the run works on."""
-        from ssmis_core.grids import WorkingGrid  # torch, which a reader of run folders has no need of
+        from ssmis_core.working_grid import WorkingGrid  # torch, which a reader of run folders has no need of
 
         return WorkingGrid(self.factor, self.resize, self.slice_axis)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssmis_core.augmentations import min_max, value_range
 from ssmis_core.datasets.cases import Case
-from ssmis_core.grids import WorkingGrid, rotated_box
+from ssmis_core.working_grid import WorkingGrid, rotated_box
 
 Range = tuple[Tensor, Tensor]
 

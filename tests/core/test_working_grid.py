@@ -16,9 +16,9 @@ from ssmis_core.datasets.cases import Case
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
 from ssmis_core.geometry import Turn
-from ssmis_core.grids import WorkingGrid, rotated_box
 from ssmis_core.resampling import resize_nearest
 from ssmis_core.volume_bank import VolumeBank
+from ssmis_core.working_grid import WorkingGrid, rotated_box
 
 
 def volume(shape: tuple[int, ...] = (20, 14, 5), name: str = "a", scale: float = 1.0) -> Case:
