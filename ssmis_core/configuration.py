@@ -76,8 +76,8 @@ class Configuration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Configuration:
         """The configuration that `as_dict` wrote."""
-        tuples = {key: tuple(values[key]) for key in ("factor", "patch", "stride", "resize") if key in values}
-        return cls(**{**values, **tuples})
+        tuples = {key: tuple(values[key]) for key in ("factor", "patch", "stride")}
+        return cls(**{**values, **tuples, "resize": tuple(values.get("resize", ()))})
 
     def differences(self, other: Configuration) -> list[str]:
         """One "key: mine, not theirs" line a setting that differs."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import locale
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel
@@ -60,6 +62,17 @@ def write_image(path: Path, array: np.ndarray, affine: np.ndarray, *, packed: bo
     return path
 
 
+@contextmanager
+def locale_kept() -> Iterator[None]:
+    """GDCM writes with the locale of the whole process at "C", and leaves it so: text files are then read as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+@locale_kept()
 def write_dicom(
     folder: Path, array: np.ndarray, affine: np.ndarray, *, series: str = "1.2.3.4", names: Sequence[str] | None = None
 ) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from pathlib import Path
 
 import nibabel
@@ -95,6 +96,18 @@ def test_dicom_slices_are_sorted_by_place_not_by_name_or_number(tmp_path: Path, 
     volume = read_image(write_dicom(tmp_path / "series", array, affine, names=names))
     np.testing.assert_array_equal(volume.array, array)
     np.testing.assert_allclose(volume.affine, affine, atol=1e-3)
+
+
+def test_reading_leaves_the_locale_alone(tmp_path: Path) -> None:
+    """Where a reader sets it to "C", as GDCM's writer does, Python takes every text file for ASCII afterwards."""
+    write_dicom(tmp_path / "series", *right_handed(scan(), PLACES["plain"]))
+    before = locale.setlocale(locale.LC_ALL)
+    read_image(tmp_path / "series")
+    assert locale.setlocale(locale.LC_ALL) == before
+    (tmp_path / "series" / "000.dcm").write_bytes(b"DICM")
+    with pytest.raises(UserError):
+        read_image(tmp_path / "series")
+    assert locale.setlocale(locale.LC_ALL) == before
 
 
 def test_dicom_that_is_not_one_whole_series_is_told_in_a_line(tmp_path: Path) -> None:
