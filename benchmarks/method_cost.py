@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from machine import machine
 
-from ssmis_core.batches import Batches, VolumeBank
+from ssmis_core.batches import Batches
 from ssmis_core.configuration import Configuration, configure
 from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.draws import Clock, Draws
@@ -31,6 +31,7 @@ from ssmis_core.files import write_csv
 from ssmis_core.methods import METHODS, create_method, method_class
 from ssmis_core.methods.base import Method, Stage
 from ssmis_core.methods.overview import COSTS, count_networks
+from ssmis_core.volume_bank import VolumeBank
 
 BASELINE = "supervised"
 LABELED, UNLABELED = 4, 4  # cases in memory

@@ -21,8 +21,6 @@ from ssmis_core.errors import UserError
 from ssmis_core.geometry import Turn
 from ssmis_core.volume_bank import VolumeBank
 
-__all__ = ["Batch", "Batches", "Patches", "Sampling", "VolumeBank", "crop_corners", "crop_range", "draw_turn", "pick"]
-
 
 @dataclass(frozen=True)
 class Sampling:

@@ -59,7 +59,7 @@ Empty = Annotated[
     str, typer.Option(metavar="nan|zero", help="Distances of a missed object: none (nan), or 0 as in the papers' code.")
 ]
 Split = Annotated[str, typer.Option(metavar="NAME", help="List of cases: test, validation or train.")]
-Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A .nii.gz, .nii or .h5 file.")]
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="NIfTI, NRRD, MetaImage, a DICOM folder or .h5.")]
 Output = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A .nii.gz file (default: IMAGE-labels.nii.gz in this folder).")
 ]
@@ -178,9 +178,10 @@ def predict(
 ) -> None:
     """Label one image with a trained run.
 
-    Writes NIfTI with the image's own voxel-to-world matrix. A NIfTI image is z-scored first (mean 0, standard
-    deviation 1), as the training data were. The dataset `image` of an .h5 file, such as mri_norm2.h5 of LA, is taken
-    as it is. Nothing is turned or resampled: give it images with the axes and the voxel size of the training data.
+    Writes NIfTI with the image's own voxel-to-world matrix. Grey values are scaled first as those of the training data
+    were; the dataset `image` of an .h5 file, such as mri_norm2.h5 of LA, is taken as it is. A run on your own scans
+    turns and resamples the image as `ssmis data prepare` did; for any other run nothing is turned or resampled: give
+    it images with the axes and the voxel size of the training data.
 
     \b
     Example:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ssmis_core.batches import Batch, VolumeBank
+from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock
 from ssmis_core.methods.base import Step
 from ssmis_core.views import Views
+from ssmis_core.volume_bank import VolumeBank
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Label one image file with a trained run: NIfTI or h5 in, NIfTI labels on the same grid out."""
+"""Label one image file with a trained run: NIfTI, NRRD, MetaImage, DICOM or h5 in, NIfTI labels on its grid out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 
 from ssmis_core.datasets import DATASETS
 from ssmis_core.datasets.cases import Case, check_case
+from ssmis_core.datasets.formats import ENDINGS, is_image, stem
+from ssmis_core.datasets.formats import read_image as read_volume
 from ssmis_core.datasets.grids import on_original_grid
-from ssmis_core.datasets.nifti_files import read_nifti
 from ssmis_core.errors import UserError
 
 if TYPE_CHECKING:
     from ssmis_core.runs import Run
 
-NIFTI = (".nii", ".nii.gz")
 HDF5 = (".h5", ".hdf5")
 
 
@@ -61,9 +61,10 @@ def predict_file(
 ) -> Prediction:
     """Predict the labels of an image file and write them as NIfTI with the image's voxel-to-world matrix.
 
-    image: .nii or .nii.gz, whose grey values are scaled here as those of the run's data set are (ACDC: to [0, 1];
-    others: to mean 0, standard deviation 1 over all voxels); or an .h5 file with a dataset `image`, taken as it is,
-    since the public files are scaled already, with its axes in the order of that data set's files.
+    image: NIfTI, NRRD, MetaImage or a folder of DICOM slices, whose grey values are scaled here as those of the run's
+    data set are (ACDC: to [0, 1]; others: to mean 0, standard deviation 1 over all voxels); or an .h5 file with a
+    dataset `image`, taken as it is, since the public files are scaled already, with its axes in the order of that data
+    set's files.
     Axes and voxel size are the file's own: nothing is turned or resampled to the grid of the training data.
     For a run on one's own scans (nifti_folder) it is any file or DICOM folder that `ssmis data prepare` takes; it is
     turned, resampled and normalised as that did with the training data, and its labels lie on the file's own grid.
@@ -81,6 +82,8 @@ def predict_file(
         file = _read_own(source, config.dataset_options)
     else:
         file = read_image(source, dims=config.case_dims, channels=shape["channels"], dataset=config.dataset)
+        if config.dims == 3 and 1 in file.image.shape[1:]:
+            raise UserError(f"{source}: is a single slice, expected 3 spatial axes, as the run's data set has")
 
     from ssmis_core.devices import choose_device
     from ssmis_core.evaluation import predict_labels, save_nifti
@@ -99,15 +102,16 @@ def predict_file(
 
 def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFile:
     """An image file as a case of a data set with `dims` axes and `channels` channels; see `predict_file`."""
-    name = path.name.lower()
-    if not name.endswith((*NIFTI, *HDF5)):
-        raise UserError(f"{path}: expected an image file that ends in {', '.join((*NIFTI, *HDF5))}")
-    if not path.is_file():
+    packed = path.name.lower().endswith(HDF5)
+    if not packed and not is_image(path):
+        known = ", ".join((*ENDINGS, *HDF5))
+        raise UserError(f"{path}: expected an image file that ends in {known}, or a folder of DICOM slices")
+    if not path.exists():
         raise UserError(f"{path}: no such image file")
     info = DATASETS[dataset]
-    nifti = read_nifti(path) if name.endswith(NIFTI) else None
-    raw = _read_hdf5(path) if nifti is None else nifti.raw
-    if nifti is None and info.h5_axes == "zyx":
+    volume = None if packed else read_volume(path)
+    raw = _read_hdf5(path) if volume is None else volume.array
+    if volume is None and info.h5_axes == "zyx":
         raw = raw.T
     if raw.dtype.kind not in "biuf":
         raise UserError(f"{path}: image has voxels of type {raw.dtype}, expected numbers")
@@ -116,8 +120,8 @@ def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFi
     case = Case(path.stem, image, None, np.eye(4), None, "")
     check_case(case, num_classes=2, dims=dims, channels=channels, source=str(path))
     scale, done, already = SCALINGS[info.scaling]
-    if nifti is not None:
-        return ImageFile(scale(image), nifti.affine, True, done)
+    if volume is not None:
+        return ImageFile(scale(image), volume.affine, True, "; ".join(filter(None, (volume.note, done))))
     as_it_is = f"the image was taken as it is, expected to be {already}"
     if dataset == "la":
         from ssmis_core.datasets.la import SPACING_MM
@@ -173,11 +177,7 @@ def _target(source: Path, output: str | os.PathLike[str] | None, *, overwrite: b
 
 def _case_name(source: Path) -> str:
     """The file's name without its ending; the LA files are all called alike, in a folder a case."""
-    name = source.name
-    for ending in (".nii.gz", *NIFTI, *HDF5, ".nrrd", ".nhdr", ".mha", ".mhd"):
-        if name.lower().endswith(ending):
-            name = name[: -len(ending)]
-            break
+    name = source.stem if source.name.lower().endswith(HDF5) else stem(source)
     return source.resolve().parent.name if name == "mri_norm2" else name
 
 

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssmis_core.batches import Batch, VolumeBank
+from ssmis_core.batches import Batch
 from ssmis_core.configuration import Configuration
 from ssmis_core.draws import Clock
 from ssmis_core.errors import UserError
@@ -35,6 +35,7 @@ from ssmis_core.files import read_csv, write_csv
 from ssmis_core.methods.base import Method, Step
 from ssmis_core.observers import Observer
 from ssmis_core.views import View, Views
+from ssmis_core.volume_bank import VolumeBank
 
 FILE = "quality.csv"
 

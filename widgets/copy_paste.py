@@ -12,13 +12,13 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 
-from ssmis_core.batches import VolumeBank
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Dataset
 from ssmis_core.methods.cpam import MIXES, PARTS
 from ssmis_core.perturbations import box_mask, box_places, copy_paste
 from ssmis_core.pseudo_labels import hard_label
 from ssmis_core.views import Views
+from ssmis_core.volume_bank import VolumeBank
 from widgets import style
 from widgets.replay import Example
 from widgets.slices import Outline, Panel, panels

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssmis_core.batches import Batch, Batches, VolumeBank
+from ssmis_core.batches import Batch, Batches
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Dataset
 from ssmis_core.draws import Clock, Draws
@@ -18,6 +18,7 @@ from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method, Step
 from ssmis_core.runs import Run
 from ssmis_core.views import View, Views
+from ssmis_core.volume_bank import VolumeBank
 
 
 @dataclass(frozen=True)

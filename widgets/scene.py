@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 import ssmis_core as ssmis
-from ssmis_core.batches import VolumeBank, crop_range
+from ssmis_core.batches import crop_range
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.draws import Clock, Draws
@@ -25,6 +25,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.methods.base import Method, Step
 from ssmis_core.runs import Run
 from ssmis_core.views import Views
+from ssmis_core.volume_bank import VolumeBank
 from widgets.replay import Example, assemble, changed, clock_at, fresh, look
 
 STREAM = "unlabeled_0"

@@ -12,9 +12,9 @@ import numpy as np
 
 from ssmis_core.datasets import DATASETS, data_directory
 from ssmis_core.datasets.cases import Case, Dataset
+from ssmis_core.datasets.formats import Volume, read_image, stem
 from ssmis_core.datasets.h5_files import as_image, as_label, read_h5
 from ssmis_core.datasets.lists import check_listed, places, published_list
-from ssmis_core.datasets.nifti_files import Nifti, read_nifti
 from ssmis_core.errors import UserError
 
 MODALITY = "cine MRI"
@@ -146,12 +146,12 @@ class Official:
 
     def read(self, case_id: str) -> Case:
         path = self.path(case_id)
-        image, truth = (_read_volume(one) for one in (path, _either(path.with_name(f"{_stem(path)}_gt"))))
-        if image.raw.shape == truth.raw.shape and not np.allclose(image.spacing, truth.spacing, rtol=1e-3):
+        image, truth = (_read_volume(one) for one in (path, _either(path.with_name(f"{stem(path)}_gt"))))
+        if image.array.shape == truth.array.shape and not np.allclose(image.spacing, truth.spacing, rtol=1e-3):
             told = f"{_mm(image.spacing)} mm and its label {_mm(truth.spacing)} mm"
             raise UserError(f"{path}: voxels are {told}, expected the same")
-        label = as_label(truth.raw, path, num_classes=len(CLASS_NAMES))
-        return Case(case_id, _unit_range(image.raw)[None], label, image.affine, image.spacing, MODALITY)
+        label = as_label(truth.array, path, num_classes=len(CLASS_NAMES))
+        return Case(case_id, _unit_range(image.array)[None], label, image.affine, image.spacing, MODALITY)
 
 
 def open(root: str | os.PathLike[str] | None = None) -> ACDC:
@@ -192,11 +192,10 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return as_image(image, path), as_label(label, path, num_classes=len(CLASS_NAMES))
 
 
-def _read_volume(path: Path) -> Nifti:
-    found = read_nifti(path)
-    if found.raw.ndim != 3 or found.raw.dtype.kind not in "biuf":
-        told = f"shape {found.raw.shape} of type {found.raw.dtype}"
-        raise UserError(f"{path}: voxels have {told}, expected three axes of numbers: a single frame")
+def _read_volume(path: Path) -> Volume:
+    found = read_image(path)
+    if found.channels != 1:
+        raise UserError(f"{path}: voxels have the shape {found.array.shape}, expected three axes: a single frame")
     return found
 
 
@@ -209,14 +208,10 @@ def _unit_range(raw: np.ndarray) -> np.ndarray:
         return ((wide - low) / (high - low) if usable else wide).astype(np.float32)
 
 
-def _either(stem: Path) -> Path:
-    """`stem`.nii where that is there, else `stem`.nii.gz, the official ending."""
-    plain = stem.with_name(f"{stem.name}.nii")
-    return plain if plain.is_file() else stem.with_name(f"{stem.name}.nii.gz")
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+def _either(start: Path) -> Path:
+    """`start`.nii where that is there, else `start`.nii.gz, the official ending."""
+    plain = start.with_name(f"{start.name}.nii")
+    return plain if plain.is_file() else start.with_name(f"{start.name}.nii.gz")
 
 
 def _mm(spacing: Sequence[float]) -> str:

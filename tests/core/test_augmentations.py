@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from ssmis_core import configure
 from ssmis_core.augmentations import BRIGHTNESS, as_trained, brightness, min_max, value_range
-from ssmis_core.batches import Batch, Batches, Sampling, VolumeBank
+from ssmis_core.batches import Batch, Batches, Sampling
 from ssmis_core.datasets.cases import Case
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import predict_probabilities
 from ssmis_core.methods import create_method
+from ssmis_core.volume_bank import VolumeBank
 
 SCALED = ("min_max", "brightness")
 

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ssmis_core.batches import Batch, Batches, Patches, Sampling, Turn, VolumeBank, crop_corners, pick
+from ssmis_core.batches import Batch, Batches, Patches, Sampling, Turn, crop_corners, pick
 from ssmis_core.datasets.cases import Case
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
 from ssmis_core.views import Views
+from ssmis_core.volume_bank import VolumeBank
 
 PATCH = {2: (16, 24), 3: (8, 12, 16)}
 SHAPE = {2: (40, 44), 3: (20, 22, 24)}

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmis_core.batches import Batches, Sampling, VolumeBank
+from ssmis_core.batches import Batches, Sampling
 from ssmis_core.datasets.cases import Case
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.geometry import Turn, overlap_slices
+from ssmis_core.volume_bank import VolumeBank
 
 turns = st.builds(Turn, st.integers(0, 3), st.sampled_from([None, 0, 1]))
 

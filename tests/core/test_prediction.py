@@ -13,6 +13,7 @@ from ssmis_core import cli
 from ssmis_core.evaluation import predict_labels
 from ssmis_core.runs import Run
 from tests.core.cli_helpers import AFFINE, PHANTOM, empty_folder, refused, write_case, write_nifti
+from tests.core.datasets.own_helpers import write_image
 
 fresh = pytest.fixture(autouse=True)(empty_folder)
 
@@ -52,6 +53,17 @@ def test_predict_takes_h5_as_it_is(solid: Path, capsys: pytest.CaptureFixture[st
     np.testing.assert_array_equal(found, predict_labels(run.method(), image[None], run.config))
 
 
+def test_predict_reads_other_formats(solid: Path) -> None:
+    image = np.random.default_rng(5).normal(size=(16, 16, 16)).astype(np.float32)
+    write_nifti(Path("scan.nii.gz"), image)
+    write_image(Path("scan.mha"), image, AFFINE)
+    for name, output in (("scan.nii.gz", "a.nii.gz"), ("scan.mha", "b.nii.gz")):
+        assert cli.run(["predict", str(solid), name, "--output", output]) == 0
+    first, second = nibabel.load("a.nii.gz"), nibabel.load("b.nii.gz")
+    np.testing.assert_array_equal(np.asarray(first.dataobj), np.asarray(second.dataobj))
+    np.testing.assert_allclose(first.affine, second.affine, atol=1e-4)
+
+
 def test_predict_refuses_what_it_cannot_label(solid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = np.random.default_rng(5).normal(size=(16, 16, 16)).astype(np.float32)
     write_nifti(Path("good.nii.gz"), image)
@@ -75,11 +87,11 @@ def test_predict_refuses_what_it_cannot_label(solid: Path, capsys: pytest.Captur
         "flat.nii.gz": "expected 3 spatial axes",
         "time.nii.gz": "expected 3 spatial axes",
         "constant.nii.gz": "image is constant",
-        "singular.nii": "no usable voxel-to-world matrix",
+        "singular.nii": "expected finite numbers that span a volume",
         "nan.nii.gz": "NaN or infinite voxels",
-        "cut.nii.gz": "not a whole NIfTI file",
-        "cut.nii": "not a whole NIfTI file",
-        "words.nii.gz": "not a whole NIfTI file",
+        "cut.nii.gz": "its compressed voxels are cut short",
+        "cut.nii": "it is cut short",
+        "words.nii.gz": "is not compressed by gzip",
         "words.h5": "not a whole HDF5 file",
         "label.h5": "no dataset 'image' (found 'label')",
     }.items():

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from ssmis_core import Run, UserError, open_dataset
-from ssmis_core.batches import VolumeBank
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import phantom
 from ssmis_core.methods import METHODS
 from ssmis_core.observers import Observer
 from ssmis_core.quality import judge, scores
 from ssmis_core.views import Views
+from ssmis_core.volume_bank import VolumeBank
 
 Tiny = Callable[..., Configuration]
 Quietly = Callable[..., Run]

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from ssmis_core import Run, UserError
-from ssmis_core.batches import Batch, VolumeBank
+from ssmis_core.batches import Batch
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Dataset, phantom
 from ssmis_core.draws import Clock
@@ -24,6 +24,7 @@ from ssmis_core.methods.base import Step
 from ssmis_core.observers import Observer
 from ssmis_core.progress import Progress
 from ssmis_core.views import Views
+from ssmis_core.volume_bank import VolumeBank
 
 Tiny = Callable[..., Configuration]
 Quietly = Callable[..., Run]

@@ -101,10 +101,8 @@ def _header(sitk: Any, path: Path) -> Slice:
         between_rows, between_columns = _numbers(tags["spacing"], 2)
         need = columns * rows * (int(tags["bits"]) // 8 or 1) * int(tags["samples"] or 1)
     except ValueError:
-        told = "size, position, orientation and pixel spacing in whole numbers"
-        raise UserError(
-            f"{path}: lacks what places a slice, expected its {told.removesuffix(' in whole numbers')}"
-        ) from None
+        told = "size, position, orientation and pixel spacing"
+        raise UserError(f"{path}: lacks what places a slice, expected its {told}") from None
     if tags["samples"] not in ("", "1"):
         raise UserError(f"{path}: has {tags['samples']} samples a pixel (colour), expected one")
     there = path.stat().st_size

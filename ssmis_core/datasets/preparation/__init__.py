@@ -91,22 +91,9 @@ def prepare_folder(
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise UserError(f"workers={workers!r}: expected a whole number of at least 1")
     cases = find_cases(source)
-    told = told_by_source(source)
-    texts = list(classes) if classes is not None else told.get("classes")
-    names, values = parse_classes(texts) if texts else (None, None)
-    dims, channels = _look(cases[0])
-    recipe = Recipe(
-        modality=modality or told.get("modality", "mr"),
-        dims=dims,
-        channels=channels,
-        spacing=None if spacing is None else tuple(float(mm) for mm in spacing) * (dims if len(spacing) == 1 else 1),
-        window=window,
-        values=None if values is None or values == tuple(range(len(values))) else values,
-    )
+    recipe, names = _recipe(source, cases[0], modality=modality, spacing=spacing, window=window, classes=classes)
     wish = wish or Wish()
-    split = split_cases(
-        {case.id: case.label is not None for case in cases}, wish
-    )  # a wrong list is told before the work
+    split = split_cases({case.id: case.label is not None for case in cases}, wish)  # a wrong list: before the work
     _check_out(out, source)
     with alone(out, what="preparation"):
         before = _start(out, recipe, overwrite=overwrite)
@@ -116,24 +103,20 @@ def prepare_folder(
         if not problems:
             names, problem = _names(records, names)
             problems = (problem,) if problem else ()
-        gone = tuple(sorted(set(before.get("cases", {})) - {case.id for case in cases}))
         result = Preparation(
             out,
             tuple(one.id for one in done if one.state == "made"),
             tuple(one.id for one in done if one.state == "kept"),
             {one.id: one.reason for one in done if one.state == "made" and one.reason},
-            gone,
+            tuple(sorted(set(before.get("cases", {})) - {case.id for case in cases})),
             problems,
         )
         if problems or names is None:
             return result
         manifest = _manifest(name, source, recipe, names, split, wish, records)
-        notes = []
-        if before and before["split"] != manifest["split"]:
-            notes.append("the split is another than before: runs that were trained by the old one refuse this folder")
         if before != manifest:
             write_json(out / MANIFEST, manifest)
-        return replace(result, classes=names, split=split, notes=tuple(notes))
+        return replace(result, classes=names, split=split, notes=_notes(before, manifest))
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
@@ -142,6 +125,38 @@ def fingerprint(manifest: Mapping[str, Any]) -> str:
     lists = {name: manifest["split"][name] for name in ("train", "validation", "test", "labeled")}
     text = json.dumps([manifest["recipe"], manifest["classes"], lists, contents], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _recipe(
+    source: Path,
+    first: Found,
+    *,
+    modality: str | None,
+    spacing: Sequence[float] | None,
+    window: tuple[float, float] | None,
+    classes: Sequence[str] | None,
+) -> tuple[Recipe, tuple[str, ...] | None]:
+    """(the recipe, class names as far as they are given): the caller's choices, then dataset.json's, then defaults."""
+    told = told_by_source(source)
+    texts = list(classes) if classes is not None else told.get("classes")
+    names, values = parse_classes(texts) if texts else (None, None)
+    dims, channels = _look(first)
+    recipe = Recipe(
+        modality=modality or told.get("modality", "mr"),
+        dims=dims,
+        channels=channels,
+        spacing=None if spacing is None else tuple(float(mm) for mm in spacing) * (dims if len(spacing) == 1 else 1),
+        window=window,
+        values=None if values is None or values == tuple(range(len(values))) else values,
+    )
+    return recipe, names
+
+
+def _notes(before: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the user should know of a folder that was prepared before."""
+    if before and before["split"] != manifest["split"]:
+        return ("the split is another than before: runs that were trained by the old one refuse this folder",)
+    return ()
 
 
 def _look(case: Found) -> tuple[int, int]:

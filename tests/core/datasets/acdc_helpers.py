@@ -9,13 +9,14 @@ import nibabel
 import numpy as np
 
 from ssmis_core.datasets import data_directory
+from tests.core.datasets.own_helpers import affine_of
 
 TRAIN, VALIDATION, TEST = (
     (data_directory() / "acdc" / f"{name}.list").read_text().split() for name in ("train", "val", "test")
 )
 CASE = TRAIN[0]
 PATIENT = CASE.split("_")[0]
-AFFINE = np.array([[-1.2, 0.3, 0.0, 40.0], [0.3, 1.2, 0.5, -7.0], [0.0, 0.1, 9.9, 3.0], [0.0, 0.0, 0.0, 1.0]])
+AFFINE = affine_of((0, 1, 2), (-1, 1, 1), (1.2, 1.2, 9.9), (0.05, -0.2, 0.25))  # oblique
 
 
 def heart(seed: int = 0, shape: tuple[int, ...] = (40, 32, 5)) -> tuple[np.ndarray, np.ndarray]:
