@@ -5,14 +5,6 @@ const SVG = "http://www.w3.org/2000/svg";
 const FRAME = { width: 470, height: 350, left: 62, right: 12, top: 34, bottom: 48, band: 46 };
 const SIZE = 5.5; // pixels from the middle of a point to its rim
 
-function html(tag, className, parent, properties = {}) {
-  const element = document.createElement(tag);
-  element.className = className;
-  Object.assign(element, properties);
-  parent?.append(element);
-  return element;
-}
-
 function svg(tag, parent, attributes = {}) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -50,7 +42,7 @@ class Cases {
   constructor(model, root) {
     this.model = model;
     root.classList.add("ssmis-cases");
-    this.list = html("div", "ssmis-case-list", root);
+    this.list = make("div", "ssmis-case-list", root);
     this.picture = svg("svg", root, { class: "ssmis-scatter", width: FRAME.width, height: FRAME.height, role: "group" });
     this.heard = [
       ["change:rows change:columns change:sort", () => this.fill()],
@@ -84,27 +76,27 @@ class Cases {
   fill() {
     const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset : null;
     const sort = this.model.get("sort");
-    const table = html("table", "", null);
+    const table = make("table", "", null);
     table.setAttribute("aria-label", "test cases");
-    const head = html("tr", "", html("thead", "", table));
+    const head = make("tr", "", make("thead", "", table));
     ["case", ...this.model.get("columns")].forEach((title, place) => {
       const column = place - 1;
-      const cell = html("th", "", head);
+      const cell = make("th", "", head);
       const sorted = (sort.column ?? -1) === column;
       cell.setAttribute("aria-sort", !sorted ? "none" : sort.descending ? "descending" : "ascending");
       const arrow = !sorted ? "" : sort.descending ? " ▼" : " ▲";
-      const button = html("button", "", cell, { textContent: title + arrow, type: "button" });
+      const button = make("button", "", cell, { textContent: title + arrow, type: "button" });
       button.dataset.column = column;
       button.addEventListener("click", () => this.sortBy(column));
       button.addEventListener("keydown", (event) => event.stopPropagation()); // or the notebook takes the key
     });
-    const body = html("tbody", "", table);
+    const body = make("tbody", "", table);
     this.rows = new Map();
     for (const row of this.order()) {
-      const line = html("tr", "", body, { tabIndex: -1 });
+      const line = make("tr", "", body, { tabIndex: -1 });
       line.dataset.case = row.case;
-      html("td", "", line, { textContent: row.case });
-      for (const [text] of row.cells) html("td", "", line, { textContent: text });
+      make("td", "", line, { textContent: row.case });
+      for (const [text] of row.cells) make("td", "", line, { textContent: text });
       line.addEventListener("click", () => this.open(row.case));
       line.addEventListener("focus", () => this.point(row.case));
       line.addEventListener("mouseenter", () => this.point(row.case));
@@ -128,7 +120,7 @@ class Cases {
     const at = lines.indexOf(line);
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 10, PageUp: at - 10, Home: 0, End: lines.length - 1 };
     if (event.key in moves) {
-      const next = lines[Math.min(lines.length - 1, Math.max(0, moves[event.key]))];
+      const next = lines[clamp(moves[event.key], 0, lines.length - 1)];
       line.tabIndex = -1;
       next.tabIndex = 0;
       next.focus();
@@ -243,7 +235,7 @@ class Cases {
     const at = this.dots.indexOf(dot);
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (step) {
-      const next = this.dots[Math.min(this.dots.length - 1, Math.max(0, at + step))];
+      const next = this.dots[clamp(at + step, 0, this.dots.length - 1)];
       dot.setAttribute("tabindex", -1);
       next.setAttribute("tabindex", 0);
       next.focus();

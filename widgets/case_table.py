@@ -12,6 +12,7 @@ import anywidget
 import traitlets
 
 from widgets import style
+from widgets.scripts import module
 
 HERE = Path(__file__).parent
 SHAPES = ("circle", "square", "diamond", "triangle")
@@ -49,7 +50,7 @@ class CaseTable(anywidget.AnyWidget):
     in a band of its own, at the right rim.
     """
 
-    _esm = HERE / "case_table.js"
+    _esm = module("elements.js", "case_table.js")
     _css = HERE / "case_table.css"
     columns: Any = traitlets.List().tag(sync=True)
     rows: Any = traitlets.List().tag(sync=True)

@@ -16,6 +16,7 @@ import traitlets
 
 from ssmis_core.errors import UserError
 from widgets import style
+from widgets.scripts import module
 from widgets.slices import KINDS
 
 HERE = Path(__file__).parent
@@ -56,7 +57,7 @@ class Viewer(anywidget.AnyWidget):
     Raises UserError for an array of another shape than the image's.
     """
 
-    _esm = HERE / "viewer.js"
+    _esm = module("elements.js", "plane.js", "viewer.js")
     _css = HERE / "viewer.css"
     title = traitlets.Unicode().tag(sync=True)
     shape: Any = traitlets.List().tag(sync=True)
