@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 from widgets import meshes, style
 
 NOWHERE = [np.nan] * 3
+SIDES = ((0, 1, 3, 2), (4, 5, 7, 6), (0, 1, 5, 4), (2, 3, 7, 6), (0, 2, 6, 4), (1, 3, 7, 5))  # numbers of `_corners`
+TRIANGLES = np.array([half for a, b, c, d in SIDES for half in ((a, b, c), (a, c, d))])
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def boxes(
         if box.filled:
             figure.add_mesh3d(
                 **dict(zip("xyz", (_corners(ends) * step).T, strict=True)),
-                alphahull=0, color=box.colour, opacity=0.25, hoverinfo="skip", showlegend=False,
+                **dict(zip("ijk", TRIANGLES.T, strict=True)),
+                color=box.colour, opacity=0.25, hoverinfo="skip", showlegend=False,
             )  # fmt: skip
     if mask is not None and mask.any():
         figure.add_trace(meshes.mask_mesh(mask, colour=style.PREDICTION, spacing=spacing, name=mask_name, opacity=0.7))

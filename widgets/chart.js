@@ -1,4 +1,5 @@
 // A plotly figure, redrawn in place. Plotly's script comes from the kernel, once a page; figures come as messages.
+// Without WebGL what is three-dimensional is shown as a still.
 
 class View {
   constructor(model, root) {
@@ -23,7 +24,9 @@ class View {
     if (content.type === "figure" && globalThis.ssmisPlotly) this.draw(JSON.parse(content.figure));
   }
 
-  async draw({ data, layout }) {
+  async draw(figure) {
+    globalThis.ssmisWebGL ??= hasWebGL();
+    const { data, layout } = globalThis.ssmisWebGL ? figure : withoutScenes(figure);
     const fresh = !this.area.on;
     layout.uirevision ??= "as it was"; // zoom, camera and hidden traces stay
     await globalThis.ssmisPlotly.react(this.area, data, layout, { displaylogo: false });

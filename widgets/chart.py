@@ -10,6 +10,8 @@ import anywidget
 import plotly
 import plotly.graph_objects as go
 
+from widgets.scripts import module
+
 HERE = Path(__file__).parent
 
 
@@ -20,11 +22,12 @@ class Chart(anywidget.AnyWidget):
         chart.show(another)
 
     A page is sent plotly's own script by the kernel, once for all its charts; nothing is loaded from elsewhere. Figures
-    go as messages, so that a saved notebook does not hold them. `figure` is what is shown. `on_pick(callback)` calls
+    go as messages, so that a saved notebook does not hold them. In a browser without WebGL, meshes (with i, j, k) and
+    lines in 3D are a shaded still, which cannot be turned. `figure` is what is shown. `on_pick(callback)` calls
     `callback(trace, point)` with the numbers of a point that was clicked on. `close()` frees it.
     """
 
-    _esm = HERE / "chart.js"
+    _esm = module("elements.js", "solid.js", "chart.js")
     _css = HERE / "viewer.css"
 
     def __init__(self, figure: go.Figure | None = None):
