@@ -43,16 +43,16 @@ def browser(require: Callable[[str, str], None]) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., OpenNotebook]]:
     """`open_notebook(path, name, **parameters)`: a copy with parameters set as papermill does, open in a page."""
-    pages = []
+    windows = []
 
     def open_one(path: Path, name: str, **parameters: Any) -> OpenNotebook:
         from papermill.iorw import load_notebook_node
         from papermill.parameterize import parameterize_notebook
 
         opened = open_in_page(lab, browser, parameterize_notebook(load_notebook_node(str(path)), parameters), name)
-        pages.append(opened.page)
+        windows.append(opened.page.context)
         return opened
 
     yield open_one
-    for page in pages:
-        page.close()
+    for window in windows:
+        window.close()

@@ -28,7 +28,7 @@ LOOPBACK = {"127.0.0.1", "localhost"}
 ON_THE_PAGE = ("data", "blob", "about")  # addresses that name no machine
 # Patterns of what JupyterLab itself writes to the browser's console (nothing, in 4.6). All else counts as ours.
 JUPYTERLABS_OWN: tuple[str, ...] = ()
-# Chromium as root and offline: it may look up no name but this machine's, and WebGL is drawn in software.
+# Chromium as root and offline: it may look up no name but this machine's. WebGL is drawn in software, or missing.
 CHROMIUM = [
     "--no-sandbox",
     "--disable-quic",
@@ -36,9 +36,9 @@ CHROMIUM = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--enable-unsafe-swiftshader",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+IN_SOFTWARE, NO_WEBGL = ["--enable-unsafe-swiftshader"], ["--disable-gpu", "--disable-3d-apis"]
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
 IDLE = """() => {
@@ -233,24 +233,35 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def headless_chromium() -> Iterator[Any]:
-    """Chromium without a window, as Playwright drives it."""
+def headless_chromium(*, webgl: bool = True) -> Iterator[Any]:
+    """Chromium without a window, as Playwright drives it. webgl: False for one that has none."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        arguments = [*CHROMIUM, *(IN_SOFTWARE if webgl else NO_WEBGL)]
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         yield chromium
         chromium.close()
 
 
 def open_in_page(lab: Lab, browser: Any, notebook: Any, name: str) -> OpenNotebook:
-    """Write a notebook to the folder that the server serves, and open it in a page of its own."""
+    """Write a notebook to the folder that the server serves, and open it in a browser window of its own."""
     import nbformat
 
     copy = lab.root / f"{name}.ipynb"
     nbformat.write(notebook, copy)
-    page = browser.new_page(viewport={"width": 1400, "height": 1500})
+    window = browser.new_context(viewport={"width": 1400, "height": 1500})
+    return _open_tab(window, f"{lab.url}/doc/tree/{copy.name}?reset", copy, notebook.cells)
+
+
+def open_second_tab(lab: Lab, opened: OpenNotebook) -> OpenNotebook:
+    """The notebook as it was saved last, in another tab of the same window: one kernel serves both."""
+    return _open_tab(opened.page.context, f"{lab.url}/doc/tree/{opened.path.name}", opened.path, opened.cells)
+
+
+def _open_tab(window: Any, address: str, path: Path, cells: list[Any]) -> OpenNotebook:
+    page = window.new_page()
     page.set_default_timeout(90_000)
-    opened = OpenNotebook(page, copy, notebook.cells)
-    opened.load(f"{lab.url}/doc/tree/{copy.name}?reset")
+    opened = OpenNotebook(page, path, cells)
+    opened.load(address)
     return opened

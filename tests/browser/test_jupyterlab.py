@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.figures import assert_figures_drawn, figure_cells, figure_of
+
 pytestmark = pytest.mark.browser
 
 LONG = 5000  # iterations that no test waits for
@@ -21,15 +23,6 @@ SMALL = {"dataset_options": {"size": 32}, "passes": 2, "settings": WHOLE}
 CONTROLS = ("supervised", "with_distance")  # trained after it, in this order, under extra/
 RUN_SECONDS = 240  # for all cells of a small run, on a busy machine
 TALLEST = 16_000  # pixels that Chromium puts in one picture
-
-# Width and height of the largest drawing in a plotly figure, and how many things are drawn in it.
-MEASURE = """figure => {
-  const drawings = [...figure.querySelectorAll('svg.main-svg, canvas')].map(d => d.getBoundingClientRect());
-  const largest = drawings.reduce((a, b) => a.width * a.height > b.width * b.height ? a : b, {width: 0, height: 0});
-  const {shapes = [], annotations = []} = figure.layout;
-  const things = figure.data.length + shapes.length + annotations.length;
-  return {width: largest.width, height: largest.height, things};
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -48,45 +41,6 @@ def executed(open_notebook: Callable[..., Any], notebook: Path, lab: Any, artifa
     finally:
         opened.page.screenshot(path=artifacts / "02_ugmcl-after-run-all.png")
     yield opened
-
-
-def figure_of(opened: Any, number: int) -> Any:
-    """The plotly figure of a cell, in view and alive.
-
-    In a file that was saved and opened again, JupyterLab shows a picture of it until the mouse comes near.
-    """
-    drawn = opened.cell(number).locator(".jp-RenderedPlotly")
-    drawn.first.wait_for(state="attached")
-    drawn.first.scroll_into_view_if_needed()
-    figure = opened.cell(number).locator(".js-plotly-plot")
-
-    def alive() -> bool:
-        box = drawn.first.bounding_box()
-        opened.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        return bool(figure.count())
-
-    if figure.count() == 0:
-        opened.wait_for(alive, 20, f"the figure of cell {number} to come alive")
-        opened.page.mouse.move(0, 0)
-    assert drawn.count() == 1, f"cell {number} shows {drawn.count()} figures, expected one"
-    return figure
-
-
-def figure_cells(opened: Any) -> dict[str, int]:
-    """Places of the cells with a plotly figure, by tag; explorers have tests of their own."""
-    live = ("figure-explore-", "figure-watch", "figure-browse-")
-    return {tag: number for tag, number in opened.tagged("figure-").items() if not tag.startswith(live)}
-
-
-def assert_figures_drawn(opened: Any) -> None:
-    """Every cell with a figure shows one that is not empty, at a size that can be read."""
-    figures = figure_cells(opened)
-    assert figures
-    for tag, number in figures.items():
-        figure = figure_of(opened, number)
-        figure.locator("svg.main-svg, canvas").first.wait_for(state="visible")
-        size = figure.evaluate(MEASURE)
-        assert size["width"] > 200 and size["height"] > 150 and size["things"] > 0, f"{tag}: {size}"
 
 
 def settled(opened: Any, part: Any) -> bytes:
@@ -216,24 +170,3 @@ def test_the_page_asks_no_other_machine_and_complains_of_nothing(executed: Any) 
     assert len(executed.traffic.addresses) > 10
     assert executed.traffic.outside() == []
     assert executed.traffic.ours() == []
-
-
-def test_the_first_notebook_runs_from_top_to_bottom(
-    open_notebook: Callable[..., Any], repository: Path, lab: Any, artifacts: Path
-) -> None:
-    settings = {"run_dir": str(lab.root / "start_here"), "iterations": 20}
-    settings |= {"dataset_options": SMALL["dataset_options"], "settings": WHOLE}
-    opened = open_notebook(repository / "notebooks" / "00_start_here.ipynb", "start_here", **settings)
-    try:
-        opened.menu("Run", "Run All Cells")
-        opened.wait_for(lambda: opened.ran(opened.code()), RUN_SECONDS, "all cells to run")
-        opened.wait_idle()
-        assert opened.errors() == []
-        assert_figures_drawn(opened)
-        for tag in ("figure-watch", "figure-browse-cases"):
-            part = opened.cell(opened.tagged(tag)[tag]).locator(".ssmis-explorer")
-            part.locator(".js-plotly-plot, canvas.ssmis-canvas").first.wait_for(state="visible")
-            part.scroll_into_view_if_needed()
-            part.screenshot(path=artifacts / f"00_start_here-{tag}.png")
-    finally:
-        opened.page.screenshot(path=artifacts / "00_start_here-after-run-all.png")

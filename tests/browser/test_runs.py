@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from ssmis_core.runs import Run
+from tests.browser.cells import TRAIN, explorer, notebook, numbers, place, run_cell
 from tests.widgets.evaluated_runs import evaluated
 from widgets.case_browser import CaseBrowser, browse_cases
 from widgets.explorer import told
@@ -19,44 +19,6 @@ pytestmark = pytest.mark.browser
 
 SECONDS = 60
 CANVASES = "canvases => canvases.map(canvas => canvas.toDataURL())"
-TRAIN = """from ssmis_core import configure, train
-from ssmis_core.progress import silent
-options = {"dims": 2, "size": 32}
-small = {"patch": 32, "stride": 32, "filters": 2, "log_every": 2, "passes": 1, "iterations": 5000}
-config = configure("ugmcl", labeled=4, dataset_options=options, **small)
-run = train(config, run_dir=%r, watch_quality=True, report=silent)
-run.status"""
-
-
-def notebook(folder: Path, *cells: str) -> Path:
-    """A notebook of code cells."""
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    path = folder / "made.ipynb"
-    nbformat.write(made, path)
-    return path
-
-
-def explorer(opened: Any) -> Any:
-    return opened.page.locator(".ssmis-explorer")
-
-
-def numbers(opened: Any) -> dict[str, str]:
-    return dict(
-        explorer(opened)
-        .locator("td[data-name]")
-        .evaluate_all("cells => cells.map(cell => [cell.dataset.name, cell.innerText])")
-    )
-
-
-def place(cell: int) -> int:
-    """Where a cell of `notebook` is: behind the one that its parameters were put into, which are none."""
-    return cell + 1
-
-
-def run_cell(opened: Any, cell: int) -> None:
-    opened.select(place(cell))
-    opened.page.keyboard.press("Control+Enter")
 
 
 @pytest.fixture(scope="module")
