@@ -1,12 +1,14 @@
-"""How long a reader waits in JupyterLab, and what a kernel with one explorer holds, on a trained sample's data.
+"""How long a reader waits in JupyterLab, and what a kernel with one explorer holds.
 
     python benchmarks/viewer_latency.py --dataset la --data-root DIR --out benchmarks/results/viewer_latency_la.csv
 
-Each explorer is opened in a JupyterLab and a kernel of its own, in headless Chromium (`pip install -e '.[all,test]'`,
+Explorers look at the trained samples; at an untrained network of the same preset where there is no sample. Each is
+opened in a JupyterLab and a kernel of its own, in headless Chromium (`pip install -e '.[all,test]'`,
 `apt-get install chromium`), and driven there. Milliseconds go from the wheel's or the key's event to the frame after
 the one that is drawn with the answer, in the browser's clock; beside a control that needs the network stands the same
 call of the method's loss in the same kernel, without a browser. Memory is the kernel's proportional set size (a page
-that n processes share counts for 1/n) after all that, and its highest resident size.
+that n processes share counts for 1/n) and its highest resident size: after all that, and again after so many more
+cases were opened that the kernel keeps as many as it ever does. Beside it stands how many such kernels 24 GiB hold.
 """
 
 from __future__ import annotations
@@ -41,13 +43,17 @@ STEPS = 5  # slices to scroll before turning back
 class Subject:
     """An explorer: its module and function, the method of its sample, and what a move of its seed asks the core for.
 
-    core: Python for that with `scene`, `example` and `o` (the method's options); "": nothing there needs the network.
+    core: Python for that with `scene`, `example` and `o` (the method's options); "" where the seed asks for nothing.
+    given: Python for its first argument; cases, choose: Python for the cases that it can open, and to open `one`.
     """
 
     module: str
     function: str
     method: str
     core: str = ""
+    given: str = "run"
+    cases: str = 'shown.controls["case"].options'
+    choose: str = 'shown.controls["case"].value = one'
 
 
 SUBJECTS = {
@@ -68,8 +74,11 @@ SUBJECTS = {
         "translation_explorer", "explore_translation", "tracoco", "scene.look(example, dropout=False, cutmix='none')"
     ),
     "mixes": Subject("copy_paste_explorer", "explore_copy_paste", "cpam_trcm", "scene.look(example, dropout=False)"),
-    "cases": Subject("case_browser", "browse_cases", "ugmcl"),
+    "distance": Subject("distance_explorer", "explore_distance", "ugmcl"),
+    "metrics": Subject("metric_explorer", "explore_metrics", "ugmcl", given="dataset"),
+    "cases": Subject("case_browser", "browse_cases", "ugmcl", cases="shown.cases", choose="shown.show_case(one)"),
 }
+EVALUATED = ("cases",)  # explorers of scores, which an untrained network has none of
 
 # Notes when the planes or the numbers that follow an event are on the screen, in `ssmis.times`.
 LISTEN = """explorer => {
@@ -103,19 +112,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = []
     for name in options.explorers:
         subject = SUBJECTS[name]
-        if f"{options.dataset}/{subject.method}" not in samples():
+        trained = f"{options.dataset}/{subject.method}" in samples()
+        if name in EVALUATED and not trained:
             print(f"{name}: there is no sample {options.dataset}/{subject.method}", file=sys.stderr)
             continue
-        rows += measure(name, subject, options)
+        measured = measure(name, subject, options, trained=trained)
+        rows += measured
         write_csv(options.out, rows)
-        for row in rows[-2 - bool(subject.core) :]:
-            print({key: row[key] for key in ("explorer", "what", "median_ms", "p90_ms", "bare_ms", "pss_mb")})
+        for one in measured:
+            told = ("explorer", "what", "median_ms", "p90_ms", "bare_ms", "pss_mb", "kernels_in_24_gib")
+            print({key: one[key] for key in told if one[key] != ""}, flush=True)
     return 0 if rows else 2
 
 
-def measure(name: str, subject: Subject, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The rows of one explorer."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells(subject, options)])
+def measure(name: str, subject: Subject, options: argparse.Namespace, *, trained: bool) -> list[dict[str, Any]]:
+    """The rows of one explorer. trained: on the sample, else on an untrained network."""
+    source = cells(subject, options, trained=trained)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in source])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     with tempfile.TemporaryDirectory(prefix="latency-") as folder:
         home, root = Path(folder) / "home", Path(folder) / "notebooks"
@@ -132,45 +145,59 @@ def measure(name: str, subject: Subject, options: argparse.Namespace) -> list[di
             explorer.evaluate(LISTEN)
             scrolled = scroll(opened, options.scrolls)
             moved = move_seed(opened, subject, options.moves) if subject.core else []
-            memory = run(opened, 2)
-            bare = run(opened, 3) if subject.core else {"milliseconds": []}
+            first = run(opened, 2)
+            bare = run(opened, 3)["milliseconds"] if subject.core else []
+            more = run(opened, 4)
     here = {**machine(VERSIONS, threads=options.threads), "chromium": chromium, "dataset": options.dataset}
-    here |= {"explorer": name, "volume": " ".join(map(str, memory.pop("shape")))}
-    rows = [{**here, "what": "scroll a slice", **summary(scrolled)}]
+    here |= {"explorer": name, "weights": "sample" if trained else "untrained"}
+    here["volume"] = " ".join(map(str, first["shape"]))
+    rows = [row(here, "scroll a slice", scrolled)]
     if moved:
-        bare_ms = round(float(np.median(bare["milliseconds"])), 1)
-        rows.append({**here, "what": "move the seed, which needs the network", **summary(moved, bare_ms)})
-    fit = int(24 * 1024 // memory["pss_mb"])
-    return [*rows, {**here, "what": f"memory of a kernel; {fit} fit in 24 GiB", **summary([]), **memory}]
+        rows.append(row(here, "move the seed, which needs the network", moved, bare=bare))
+    rows.append(row(here, "memory of the kernel", memory=first))
+    return [*rows, row(here, f"memory after {options.cases} more cases", memory=more)]
 
 
-def cells(subject: Subject, options: argparse.Namespace) -> list[str]:
-    """The notebook: open the sample, show the explorer, tell the memory, call the core alone."""
-    look = f"from widgets.{subject.module} import {subject.function}"
+def cells(subject: Subject, options: argparse.Namespace, *, trained: bool) -> list[str]:
+    """The notebook: open the sample, show the explorer, tell the memory, call the core alone, open more cases."""
+    sample = f"{options.dataset}/{subject.method}"
+    opening = f"run = open_sample({sample!r})"
+    if not trained:
+        opening = f"run = Scene.untrained({subject.method!r}, dataset=dataset, data_root=data_root)"
     core = f"""
 import time
-from widgets.scene import Scene
+from widgets.scene import scene_of
 from widgets.adversarial_explorer import random_like
-scene, times = Scene.of(run, data_root={options.data_root!r}), []
+scene, times = scene_of(run, data_root=data_root), []
 o, case = scene.method.options, shown.controls["case"].value
 for seed in range(1, {options.moves} + 2):
     example = scene.example(case, seed=seed)
     began = time.perf_counter()
     {subject.core}
     times.append(1000 * (time.perf_counter() - began))
+del scene, example
 print(json.dumps({{"milliseconds": times[1:]}}))"""
     memory = """
 import re
-pss = int(re.search(r"^Pss: +(\\d+)", open("/proc/self/smaps_rollup").read(), re.M)[1]) / 1024
-peak = int(re.search(r"^VmHWM:\\s+(\\d+)", open("/proc/self/status").read(), re.M)[1]) / 1024
-shape = [n for n in shown.viewers[0].shape if n > 1]
-print(json.dumps({"pss_mb": round(pss), "peak_rss_mb": round(peak), "shape": shape}))"""
-    sample = f"{options.dataset}/{subject.method}"
+def tell():
+    pss = int(re.search(r"^Pss: +(\\d+)", open("/proc/self/smaps_rollup").read(), re.M)[1]) / 1024
+    peak = int(re.search(r"^VmHWM:\\s+(\\d+)", open("/proc/self/status").read(), re.M)[1]) / 1024
+    shape = [n for n in shown.viewers[0].shape if n > 1]
+    print(json.dumps({"pss_mb": round(pss), "peak_rss_mb": round(peak), "shape": shape}))
+tell()"""
+    more = f"""
+for one in list({subject.cases})[-{options.cases}:]:
+    {subject.choose}
+tell()"""
+    look = f"from widgets.{subject.module} import {subject.function}"
+    names = f"dataset, data_root = {options.dataset!r}, {options.data_root!r}"
+    parts = "import json", "from ssmis_core.samples import open_sample", "from widgets.scene import Scene", look, names
     return [
-        f"import json\nfrom ssmis_core.samples import open_sample\n{look}\nrun = open_sample({sample!r})",
-        f"shown = {subject.function}(run, data_root={options.data_root!r})\nshown",
+        "\n".join([*parts, opening]),
+        f"shown = {subject.function}({subject.given}, data_root=data_root)\nshown",
         memory.strip(),
-        core.strip(),
+        core.strip() if subject.core else "0",
+        more.strip(),
     ]
 
 
@@ -215,13 +242,26 @@ def move_seed(opened: OpenNotebook, subject: Subject, count: int) -> list[float]
     return times(opened)[before:]
 
 
-def summary(milliseconds: list[float], bare: float | str = "") -> dict[str, Any]:
-    """Columns of the measured times; empty where there are none."""
-    if not milliseconds:
-        return {"count": "", "median_ms": "", "p90_ms": "", "bare_ms": bare, "pss_mb": "", "peak_rss_mb": ""}
-    median, high = np.percentile(milliseconds, (50, 90))
-    told = {"count": len(milliseconds), "median_ms": round(float(median), 1), "p90_ms": round(float(high), 1)}
-    return {**told, "bare_ms": bare, "pss_mb": "", "peak_rss_mb": ""}
+def row(
+    here: dict[str, Any],
+    what: str,
+    milliseconds: Sequence[float] = (),
+    *,
+    bare: Sequence[float] = (),
+    memory: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A row with its measured times or its measured memory; the other columns are empty."""
+    empty = dict.fromkeys(("count", "median_ms", "p90_ms", "bare_ms", "pss_mb", "peak_rss_mb", "kernels_in_24_gib"), "")
+    told: dict[str, Any] = {}
+    if len(milliseconds):
+        median, high = np.percentile(milliseconds, (50, 90)).round(1).tolist()
+        told |= {"count": len(milliseconds), "median_ms": median, "p90_ms": high}
+    if len(bare):
+        told["bare_ms"] = round(float(np.median(bare)), 1)
+    if memory:
+        told |= {name: memory[name] for name in ("pss_mb", "peak_rss_mb")}
+        told["kernels_in_24_gib"] = int(24 * 1024 // memory["pss_mb"])
+    return {**here, "what": what, **empty, **told}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -232,6 +272,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--explorers", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), metavar="NAME")
     parser.add_argument("--scrolls", type=int, default=60)
     parser.add_argument("--moves", type=int, default=12)
+    parser.add_argument("--cases", type=int, default=12, help="to open before the memory is measured again")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the kernel")
     return parser.parse_args(arguments)
 
