@@ -121,7 +121,7 @@ def _nearest_axes(affine: np.ndarray) -> tuple[list[int], tuple[bool, ...]]:
 def _turned(
     array: np.ndarray, affine: np.ndarray, order: Sequence[int], flips: Sequence[bool]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Axes in another order, and some run backwards; the matrix goes with them."""
+    """Axes in another order, and some run backwards, without a copy; the matrix goes with them."""
     turned = array.transpose(*order, *range(3, array.ndim))
     matrix = affine[:, [*order, 3]].copy()
     for axis, flip in enumerate(flips):
@@ -129,7 +129,7 @@ def _turned(
             turned = np.flip(turned, axis)
             matrix[:3, 3] += matrix[:3, axis] * (turned.shape[axis] - 1)
             matrix[:3, axis] *= -1
-    return np.ascontiguousarray(turned), matrix
+    return turned, matrix
 
 
 def _voxels_to_voxels(source: Grid, target: Grid) -> tuple[np.ndarray, np.ndarray]:

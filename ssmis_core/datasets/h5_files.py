@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ssmis_core.datasets.formats.volume import LIMIT_BYTES, check_packing
 from ssmis_core.errors import UserError
 
-LARGEST = 2**31  # bytes of one array: a damaged header can ask for any number
+
+@contextmanager
+def h5_file(path: Path, *, what: str = "HDF5 file", remedy: str = "") -> Iterator[Any]:
+    """The file, open for reading; whatever is wrong with it is a UserError of one line. remedy: the line's end."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except PermissionError as error:
+        raise UserError(f"{path}: may not be read (permission denied)") from error
+    except MemoryError as error:
+        raise UserError(f"{path}: there is not enough memory for its voxels") from error
+    # h5py tells damage by OSError (cut short, not HDF5), or by RuntimeError and KeyError (bad object headers)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UserError(f"{path}: not a whole {what} ({' '.join(str(error).split())}){remedy}") from error
+
+
+def read_array(file: Any, name: str, path: Path) -> np.ndarray:
+    """A dataset of an open file, after a look whether memory can hold what it says to be."""
+    found = file[name]
+    # images become float32, labels uint8
+    held = found.nbytes + (found.size * 4 if name == "image" and found.dtype != np.float32 else 0)
+    if held > LIMIT_BYTES:
+        shape = "x".join(map(str, found.shape))
+        most = f"expected a volume below {LIMIT_BYTES / 1e9:g} GB in memory"
+        raise UserError(f"{path}: dataset {name!r} says to be {shape}, {most}")
+    if name == "image":
+        check_packing(path, found.shape, found.dtype.itemsize, found.id.get_storage_size())
+    return found[()]
 
 
 def read_h5(path: Path, *, dataset: str, get: str) -> tuple[np.ndarray, np.ndarray]:
@@ -20,25 +53,28 @@ def read_h5(path: Path, *, dataset: str, get: str) -> tuple[np.ndarray, np.ndarr
 
     if not path.is_file():
         raise UserError(f"{path}: no such file, expected a case of {dataset}; {get}")
-    try:
-        with h5py.File(path, "r") as file:
-            lost = [name for name in ("image", "label") if not isinstance(file.get(name), h5py.Dataset)]
-            if lost:
-                found = ", ".join(repr(name) for name in sorted(file)) or "nothing"
-                raise UserError(
-                    f"{path}: no dataset {' or '.join(map(repr, lost))} (found {found}), expected 'image' and 'label'"
-                )
-            for name in ("image", "label"):
-                if file[name].nbytes > LARGEST:
-                    shape = "x".join(map(str, file[name].shape))
-                    raise UserError(f"{path}: dataset {name!r} says to be {shape}, expected a volume below 2 GiB")
-            return file["image"][()], file["label"][()]
-    except PermissionError as error:
-        raise UserError(f"{path}: may not be read (permission denied)") from error
-    # h5py tells damage by OSError (cut short, not HDF5), or by RuntimeError and KeyError (bad object headers)
-    except (OSError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a whole HDF5 file ({reason}); delete it and {get}") from error
+    with h5_file(path, remedy=f"; delete it and {get}") as file:
+        lost = [name for name in ("image", "label") if not isinstance(file.get(name), h5py.Dataset)]
+        if lost:
+            found = ", ".join(repr(name) for name in sorted(file)) or "nothing"
+            raise UserError(
+                f"{path}: no dataset {' or '.join(map(repr, lost))} (found {found}), expected 'image' and 'label'"
+            )
+        return read_array(file, "image", path), read_array(file, "label", path)
+
+
+def read_affine(path: Path) -> np.ndarray | None:
+    """The voxel-to-world matrix (4x4, mm) of a file that has one as its dataset `affine`; None for others.
+
+    Only files that this project prepared have it; the public ones do not say where they lie.
+    """
+    with h5_file(path) as file:
+        if "affine" not in file:
+            return None
+        affine = np.asarray(read_array(file, "affine", path))
+    if affine.shape != (4, 4) or affine.dtype.kind != "f" or not np.isfinite(affine).all():
+        raise UserError(f"{path}: affine has shape {affine.shape}, expected 4x4 finite numbers")
+    return affine.astype(np.float64)
 
 
 def as_image(image: np.ndarray, path: Path) -> np.ndarray:

@@ -20,7 +20,7 @@ def read_image(path: str | os.PathLike[str]) -> Volume:
     """The voxels of one image and where they lie, by the ending of its name; a folder is read as one DICOM series.
 
     What the header claims is compared with the file's size before memory is taken for the voxels, and refused above
-    LIMIT_BYTES. Raises UserError, in one line that names the file, for whatever is not a whole image.
+    LIMIT_BYTES in memory. Raises UserError, in one line that names the file, for whatever is not a whole image.
     """
     path = Path(path)
     name = path.name.lower()

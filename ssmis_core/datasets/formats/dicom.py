@@ -61,7 +61,7 @@ def read_dicom(folder: Path) -> Volume:
     slices, depth = _sorted(folder, slices)
     columns, rows = slices[0].size
     if columns * rows * len(slices) * 4 > LIMIT_BYTES:
-        raise UserError(f"{folder}: {columns} x {rows} x {len(slices)} voxels are more than 2 GB")
+        raise UserError(f"{folder}: {columns} x {rows} x {len(slices)} voxels are more than {LIMIT_BYTES / 1e9:g} GB")
     array = np.empty((columns, rows, len(slices)), np.float32)
     for number, one in enumerate(slices):
         array[:, :, number] = _pixels(sitk, one)

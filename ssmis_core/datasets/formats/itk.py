@@ -41,11 +41,22 @@ def execute(path: Path, sitk: Any, *, loader: str = "") -> Any:
         raise UserError(f"{path}: not a whole image ({reason(error)})") from error
 
 
+class _Kept:
+    """The buffer of a SimpleITK image as numpy takes it: the array holds this, and this holds the image."""
+
+    def __init__(self, image: Any, view: np.ndarray) -> None:
+        self.image = image
+        self.__array_interface__ = view.__array_interface__
+
+
 def voxels(image: Any) -> np.ndarray:
-    """[x, y, (z, (t)), (components)] of a SimpleITK image, which hands out z, y, x; components are channels."""
+    """[x, y, (z, (t)), (components)] of a SimpleITK image, which hands out z, y, x; components are channels.
+
+    Read-only, without a copy: an image may be as large as memory allows.
+    """
     import SimpleITK
 
-    array = SimpleITK.GetArrayFromImage(image)
+    array = np.asarray(_Kept(image, SimpleITK.GetArrayViewFromImage(image)))
     space = image.GetDimension()
     return array.transpose(*reversed(range(space)), *range(space, array.ndim))
 

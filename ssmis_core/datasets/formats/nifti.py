@@ -22,24 +22,29 @@ LONGEST_HEADER = 1 << 24  # bytes before the voxels, extensions included
 
 def read_nifti(path: Path) -> Volume:
     """A .nii or .nii.gz file, its values scaled as the header says; see `read_image`."""
+    array, header = read_voxels(path)
+    affine, note = _place(path, header)
+    return volume(path, array, affine, note)
+
+
+def read_voxels(path: Path) -> tuple[np.ndarray, Any]:
+    """(voxels along the file's axes, scaled as the header says, and the header), wherever the scan lies."""
     packed = _is_gzip(path)
     header = _header(path, packed=packed)
     shape, dtype, offset = _layout(path, header)
-    size = path.stat().st_size
-    claimed = check_claim(path, shape, dtype.itemsize, size - (0 if packed else offset), packed=packed)
-    with path.open("rb") as file:
-        if packed:
+    there = path.stat().st_size - (0 if packed else offset)
+    claimed = check_claim(path, shape, dtype.itemsize, there, packed=packed, scaled=_scale(path, header) is not None)
+    if packed:
+        with path.open("rb") as file:
             content, _ = inflate(path, file, offset + claimed)
-        else:
-            file.seek(offset)
-            content, offset = bytearray(file.read(claimed)), 0
+    else:
+        content, offset = np.fromfile(path, np.uint8, claimed, offset=offset), 0
     if len(content) < offset + claimed:
         raise UserError(
             f"{path}: holds {max(len(content) - offset, 0)} bytes of voxels, expected {claimed}: it is cut short"
         )
     array = np.ndarray(shape, dtype, buffer=content, offset=offset, order="F")
-    affine, note = _place(path, header)
-    return volume(path, _scaled(path, array, header), affine, note)
+    return _scaled(array, _scale(path, header)), header
 
 
 def _is_gzip(path: Path) -> bool:
@@ -88,7 +93,7 @@ def _layout(path: Path, header: Any) -> tuple[tuple[int, ...], np.dtype, int]:
     shape = tuple(int(size) for size in header["dim"][1 : axes + 1])
     try:
         dtype = np.dtype(header.get_data_dtype())
-    except Exception as error:  # nibabel's own error has no common base with what numpy raises here
+    except (KeyError, TypeError) as error:
         code = int(header["datatype"])
         raise UserError(f"{path}: header names the unknown voxel type {code}, expected one of NIfTI's") from error
     if dtype.names or dtype.kind not in "biuf" or not dtype.itemsize:
@@ -103,13 +108,21 @@ def _layout(path: Path, header: Any) -> tuple[tuple[int, ...], np.dtype, int]:
     return shape, dtype, int(offset)
 
 
-def _scaled(path: Path, array: np.ndarray, header: Any) -> np.ndarray:
-    """slope * x + intercept in float32, where the header asks for it."""
+def _scale(path: Path, header: Any) -> tuple[float, float] | None:
+    """(slope, intercept) that the header asks for; None where it leaves the values as they are."""
     slope, shift = float(header["scl_slope"]), float(header["scl_inter"])
     if not math.isfinite(slope) or slope == 0.0 or (slope, shift) == (1.0, 0.0):
-        return array
+        return None
     if not math.isfinite(shift):
         raise UserError(f"{path}: header scales by {slope:g} and adds {shift:g}, expected finite numbers")
+    return slope, shift
+
+
+def _scaled(array: np.ndarray, scale: tuple[float, float] | None) -> np.ndarray:
+    """slope * x + intercept in float32."""
+    if scale is None:
+        return array
+    slope, shift = scale
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = array.astype(np.float32)
         scaled *= np.float32(slope)
@@ -125,7 +138,7 @@ def _place(path: Path, header: Any) -> tuple[np.ndarray, str]:
         raise UserError(f"{path}: is measured in {name}, expected millimetres; save it anew in mm")
     try:
         affine = header.get_best_affine()
-    except Exception as error:  # a quaternion that is none
+    except ValueError as error:  # a quaternion that is none
         raise UserError(f"{path}: no usable voxel-to-world matrix ({' '.join(str(error).split())})") from error
     placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
     return affine, "" if placed else "the file does not say how it is turned: x to the left was assumed"

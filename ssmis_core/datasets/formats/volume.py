@@ -13,8 +13,9 @@ import numpy as np
 
 from ssmis_core.errors import UserError
 
-LIMIT_BYTES = 2_000_000_000
+LIMIT_BYTES = 1_600_000_000  # of voxels in memory: reading one image stays below 2 GB
 DEFLATE_MOST = 1100  # deflate packs at most 1032 bytes into one
+MANY_VOXELS, MOST_PACKED = 1 << 26, 100  # images of more voxels, packed better than that, are no scans
 SLACK_BYTES = 1 << 26  # what may follow the voxels in a compressed file
 CHUNK = 1 << 22
 MOST_SKEW = 1e-3  # of unit axes' scalar products: more than rounding
@@ -78,19 +79,24 @@ def check_affine(path: Path, affine: np.ndarray) -> None:
         raise UserError(f"{path}: axes meet at {angle:.1f} degrees (a sheared grid), expected right angles")
 
 
-def check_claim(path: Path, shape: Sequence[int], itemsize: int, there: int, *, packed: bool) -> int:
+def check_claim(
+    path: Path, shape: Sequence[int], itemsize: int, there: int, *, packed: bool, scaled: bool = False
+) -> int:
     """The bytes of voxels that a header claims, after a look whether the file can hold them.
 
-    there: bytes of the file that may hold voxels; packed: whether they are compressed by deflate.
-    Raises UserError for sizes below 1, above LIMIT_BYTES, or that the file cannot hold.
+    there: bytes of the file that may hold voxels; packed: whether they are compressed by deflate; scaled: whether they
+    are held in float32 too.
+    Raises UserError for sizes below 1, for more in memory than LIMIT_BYTES, and for more than the file can hold.
     """
     sizes = [int(size) for size in shape]
     if not sizes or any(size < 1 for size in sizes):
         raise UserError(f"{path}: header claims the shape {tuple(sizes)}, expected sizes of at least 1")
     claimed = math.prod(sizes) * itemsize
     text = " x ".join(map(str, sizes))
-    if claimed > LIMIT_BYTES:
-        raise UserError(f"{path}: header claims {text} voxels ({claimed / 1e9:.3g} GB), expected at most 2 GB")
+    held = claimed + (math.prod(sizes) * 4 if scaled else 0)
+    if held > LIMIT_BYTES:
+        most = f"expected at most {LIMIT_BYTES / 1e9:g} GB"
+        raise UserError(f"{path}: header claims {text} voxels ({held / 1e9:.3g} GB in memory), {most}")
     if claimed > there * (DEFLATE_MOST if packed else 1):
         raise UserError(
             f"{path}: header claims {text} voxels ({claimed} bytes), but the file has only {max(there, 0)} bytes for "
@@ -99,13 +105,23 @@ def check_claim(path: Path, shape: Sequence[int], itemsize: int, there: int, *, 
     return claimed
 
 
-def inflate(path: Path, file: BinaryIO, most: int, *, keep: bool = True, gzip: bool = True) -> tuple[bytearray, int]:
-    """(the first `most` unpacked bytes, count of all unpacked bytes) of a deflate stream that is read to its end.
+def check_packing(path: Path, shape: Sequence[int], itemsize: int, file: int) -> None:
+    """UserError for a large image that is packed as no scan can be: all that is done with it takes many times more.
+
+    file: bytes that its voxels take on the disk.
+    """
+    if math.prod(shape) > MANY_VOXELS and math.prod(shape) * itemsize > MOST_PACKED * file:
+        text = " x ".join(map(str, shape))
+        raise UserError(f"{path}: {file} bytes unpack to {text} voxels that are nearly all alike, expected a scan")
+
+
+def inflate(path: Path, file: BinaryIO, most: int, *, keep: bool = True, gzip: bool = True) -> tuple[np.ndarray, int]:
+    """(the first `most` unpacked bytes, how many there are in all) of a deflate stream that is read to its end.
 
     Its checksum is verified on the way. keep: False only counts. gzip: False for a bare zlib stream. The count stops
     with an error once it is more than SLACK_BYTES above `most`. Raises UserError for a stream that is not whole.
     """
-    kept, count = bytearray(), 0
+    kept, count = np.empty(most if keep else 0, np.uint8), 0  # takes memory only as it is filled
     decoder = zlib.decompressobj(31 if gzip else 15)
     started = False
     try:
@@ -116,12 +132,12 @@ def inflate(path: Path, file: BinaryIO, most: int, *, keep: bool = True, gzip: b
                     if not piece:
                         break
                     if not gzip or not piece.startswith(b"\x1f\x8b"):
-                        return kept, count  # what follows the stream is not a part of it
+                        return kept[:count], count  # what follows the stream is not a part of it
                     decoder = zlib.decompressobj(31)
                 part = decoder.decompress(piece, CHUNK)
                 started = True
-                if keep and len(kept) < most:
-                    kept += part[: most - len(kept)]
+                room = kept[count : count + len(part)]
+                room[:] = np.frombuffer(part, np.uint8, len(room))
                 count += len(part)
                 if count > most + SLACK_BYTES:
                     raise UserError(f"{path}: unpacks to far more than the {most} bytes that its header claims")
@@ -130,4 +146,4 @@ def inflate(path: Path, file: BinaryIO, most: int, *, keep: bool = True, gzip: b
         raise UserError(f"{path}: its compressed voxels are damaged ({error})") from error
     if not started or not decoder.eof:
         raise UserError(f"{path}: its compressed voxels are cut short")
-    return kept, count
+    return kept[:count], count

@@ -12,8 +12,9 @@ from typing import Any
 
 from ssmis_core.datasets.byte_bar import ByteBar
 from ssmis_core.datasets.formats import read_image
+from ssmis_core.datasets.preparation.case_files import Outcome
 from ssmis_core.datasets.preparation.layout import Found, find_cases, told_by_source
-from ssmis_core.datasets.preparation.one_case import Job, Outcome
+from ssmis_core.datasets.preparation.one_case import Job, run_job
 from ssmis_core.datasets.preparation.pool import outcomes
 from ssmis_core.datasets.preparation.recipe import Recipe, parse_classes
 from ssmis_core.datasets.preparation.splits import Split, Wish, split_cases
@@ -204,7 +205,7 @@ def _run(
     jobs = [Job(case, source, out / CASES / f"{case.id}.h5", recipe) for case in cases]
     found: dict[str, Outcome] = {}
     with ByteBar(name, sum(sizes.values()), shown=progress) as bar:
-        for outcome in outcomes(jobs, workers):
+        for outcome in outcomes(run_job, jobs, workers):
             found[outcome.id] = outcome
             bar.at(outcome.id, sizes[outcome.id])
     return [found[case.id] for case in cases]

@@ -1,11 +1,8 @@
-"""One case from its files to a prepared h5 file that carries its own record: whole, or not there."""
+"""One case of one's own scans from its files to the form that networks take: turned, resampled, normalised."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import numpy as np
 
 from ssmis_core.datasets.cases import Grid
 from ssmis_core.datasets.formats import Volume, read_image
+from ssmis_core.datasets.formats.volume import check_packing
 from ssmis_core.datasets.grids import (
     axis_codes,
     plane_last,
@@ -23,12 +21,13 @@ from ssmis_core.datasets.grids import (
     same_place,
     to_ras,
 )
-from ssmis_core.datasets.preparation.layout import Found
+from ssmis_core.datasets.preparation.case_files import Content, Outcome, make_file
+from ssmis_core.datasets.preparation.layout import Found, files_of
 from ssmis_core.datasets.preparation.recipe import Recipe, as_classes, normalise
 from ssmis_core.errors import UserError
-from ssmis_core.files import atomic
 
 NEAR = 0.5  # voxels that a label or another channel may lie off its image
+FILE_LABEL = "label_of_file"
 
 
 @dataclass(frozen=True)
@@ -42,53 +41,46 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """record: what was done (None when it failed). state: "made", "kept" or "failed"; reason: why it was made anew,
-    or what failed."""
-
-    id: str
-    state: str
-    record: dict[str, Any] | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Prepared:
-    """A case in its final form: image float32 [C, *spatial], label uint8 [*spatial] or None, both grids in 3D."""
+    """A case in its final form: image float32 [C, *spatial], label uint8 [*spatial] or None, both grids in 3D.
+
+    file_label: uint8 [*original.shape], the label before it was resampled, which cannot be had back from `label`; None
+    where nothing was resampled.
+    """
 
     image: np.ndarray
     label: np.ndarray | None
     grid: Grid
     original: Grid
     done: tuple[str, ...]
+    file_label: np.ndarray | None = None
 
 
 def run_job(job: Job) -> Outcome:
     """Prepare a case, unless its file is there and was made of the same bytes by the same recipe. Never raises for
     what is wrong with the files."""
-    try:
-        sources = content_hashes(job)
-        before = read_record(job.target)
-        recipe = job.recipe.digest()
-        if before and (before.get("recipe"), before.get("sources")) == (recipe, sources):
-            return Outcome(job.case.id, "kept", before)
-        prepared = prepare(job.case.images, job.case.label, job.recipe)
-        record = {"id": job.case.id, "sources": sources, "recipe": recipe, **_facts(prepared)}
-        write(job.target, prepared, record)
-        return Outcome(job.case.id, "made", record, _why(before, sources) if before else "")
-    except UserError as error:
-        return Outcome(job.case.id, "failed", None, str(error))
-    except OSError as error:
-        return Outcome(
-            job.case.id, "failed", None, f"{job.target}: cannot be written or read ({error.strerror or error})"
-        )
-    except MemoryError:
-        return Outcome(job.case.id, "failed", None, f"{job.case.images[0]}: not enough memory; try fewer workers")
+    case = job.case
+
+    def make() -> Content:
+        prepared = prepare(case.images, case.label, job.recipe)
+        arrays = {"image": prepared.image, "label": prepared.label, FILE_LABEL: prepared.file_label}
+        there = {name: array for name, array in arrays.items() if array is not None}
+        return Content(there, _facts(prepared), packed=(FILE_LABEL,))
+
+    return make_file(case.id, job.target, case.files, job.source, job.recipe.digest(), make)
 
 
 def prepare(images: tuple[Path, ...], label: Path | None, recipe: Recipe) -> Prepared:
     """Read, turn, resample and normalise one case; UserError for what cannot be used."""
-    volumes = [read_image(path) for path in images]
+    volumes = [read_scan(path) for path in images]
+    truth = None if label is None else (label, read_image(label))
+    return bring(volumes, images, truth, recipe)
+
+
+def bring(
+    volumes: Sequence[Volume], images: tuple[Path, ...], truth: tuple[Path, Volume] | None, recipe: Recipe
+) -> Prepared:
+    """Turn, resample and normalise what was read of a case's image files and of its label; see `prepare`."""
     first = volumes[0]
     original = Grid(first.array.shape[:3], first.affine)
     channels = [array for one, path in zip(volumes, images, strict=True) for array in _channels(one, path)]
@@ -97,7 +89,7 @@ def prepare(images: tuple[Path, ...], label: Path | None, recipe: Recipe) -> Pre
             f"{images[0]}: has {len(channels)} channel(s), expected {recipe.channels} as the first case has"
         )
     for array in channels:
-        _check_values(array, images[0])
+        check_values(array, images[0])
     turned = [_turn(array, one.affine, recipe, images[0]) for array, one in _with_volume(channels, volumes)]
     grid = turned[0][1]
     for (_, other), path in zip(turned, images if len(images) > 1 else images * len(turned), strict=True):
@@ -107,61 +99,21 @@ def prepare(images: tuple[Path, ...], label: Path | None, recipe: Recipe) -> Pre
     target = grid if recipe.spacing is None else resampled_grid(grid, _spacing(recipe, grid))
     if recipe.spacing is not None:
         done.append(f"resampled from {_text(grid.shape)} to {_text(target.shape)}: image linear, label nearest")
-    truth = None if label is None else _label(label, grid, recipe, images[0])
+    label = None if truth is None else _label(*truth, grid, recipe, images[0])
     stack = []
     for array, _ in turned:
         brought = array if target is grid else resample_image(array, grid, target)
         scored, how = normalise(brought, recipe, str(images[0]))
         stack.append(scored)
         done.append(how)
-    if truth is not None and target is not grid:
-        truth = resample_label(truth, grid, target)
+    file_label = None
+    if label is not None and target is not grid:
+        file_label = resample_label(label, grid, original)
+        label = resample_label(label, grid, target)
     image = np.stack(stack)
     if recipe.dims == 2:
-        image, truth = image[..., 0], None if truth is None else truth[..., 0]
-    return Prepared(image, truth, target, original, tuple(done))
-
-
-def write(path: Path, prepared: Prepared, record: dict[str, Any]) -> None:
-    """The h5 file: `image`, `label` where there is one, and the record as an attribute."""
-    import h5py
-
-    with atomic(path) as temporary:
-        try:
-            with h5py.File(temporary, "w") as file:
-                file["image"] = prepared.image
-                if prepared.label is not None:
-                    file["label"] = prepared.label
-                file.attrs["record"] = json.dumps(record)
-        except (OSError, RuntimeError) as error:
-            if "errno = 28" in str(error):  # told in h5py's text only
-                raise OSError(errno.ENOSPC, "no space left on the disk") from error
-            raise
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The record of a prepared file that can be opened, or None."""
-    import h5py
-
-    with suppress(OSError, RuntimeError, KeyError, ValueError, TypeError), h5py.File(path, "r") as file:
-        record = json.loads(file.attrs["record"])
-        there = isinstance(file.get("image"), h5py.Dataset) and (not record["label"] or "label" in file)
-        return record if there else None
-    return None
-
-
-def content_hashes(job: Job) -> dict[str, str]:
-    """{file, relative to the source: SHA-256} of everything that the case is made of."""
-    hashes = {}
-    for path in job.case.files:
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        name = path.relative_to(job.source) if path.is_relative_to(job.source) else path
-        hashes[name.as_posix()] = digest
-    return hashes
+        image, label = image[..., 0], None if label is None else label[..., 0]
+    return Prepared(image, label, target, original, tuple(done), file_label)
 
 
 def _facts(prepared: Prepared) -> dict[str, Any]:
@@ -185,14 +137,12 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _why(before: dict[str, Any], sources: dict[str, str]) -> str:
-    """What changed since the case was prepared."""
-    old = before.get("sources") or {}
-    if old == sources:
-        return "another recipe"
-    changed = sorted(name for name in {*old, *sources} if old.get(name) != sources.get(name))
-    words = {(True, True): "changed", (True, False): "is gone", (False, True): "is new"}
-    return ", ".join(f"{name} {words[name in old, name in sources]}" for name in changed[:3])
+def read_scan(path: Path) -> Volume:
+    """An image, unless it is packed as no scan can be."""
+    found = read_image(path)
+    file = sum(one.stat().st_size for one in files_of(path))
+    check_packing(path, found.array.shape, found.array.itemsize, file)
+    return found
 
 
 def _channels(volume: Volume, path: Path) -> list[np.ndarray]:
@@ -200,13 +150,14 @@ def _channels(volume: Volume, path: Path) -> list[np.ndarray]:
     return [array] if array.ndim == 3 else [array[..., channel] for channel in range(array.shape[3])]
 
 
-def _with_volume(channels: list[np.ndarray], volumes: list[Volume]) -> list[tuple[np.ndarray, Volume]]:
+def _with_volume(channels: list[np.ndarray], volumes: Sequence[Volume]) -> list[tuple[np.ndarray, Volume]]:
     """Each channel with the volume that it is of."""
     owners = [volume for volume in volumes for _ in range(volume.channels)]
     return list(zip(channels, owners, strict=True))
 
 
-def _check_values(array: np.ndarray, path: Path) -> None:
+def check_values(array: np.ndarray, path: Path) -> None:
+    """UserError for an image with NaN, without any contrast, or with values that no scan has."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
         raise UserError(f"{path}: image has {count} NaN or infinite voxels, expected finite values")
@@ -231,18 +182,27 @@ def _turn(array: np.ndarray, affine: np.ndarray, recipe: Recipe, path: Path) -> 
 
 def _check_same(grid: Grid, other: Grid, path: Path, first: Path) -> None:
     """UserError unless a label, or another channel, has the voxels of the first image; both are turned already."""
-    image = f"{first.parent.name}/{first.name}"
+    told = misplaced(grid, other, f"{first.parent.name}/{first.name}")
+    if told:
+        raise UserError(f"{path}: {told}")
+
+
+def misplaced(grid: Grid, other: Grid, image: str) -> str:
+    """How a label's (or another channel's) grid differs from that of its image, both turned; "" where it does not."""
     if grid.shape != other.shape:
-        here, there = _text(other.shape), _text(grid.shape)
-        raise UserError(f"{path}: has {here} voxels (to the right, the front and up), but {image} has {there}")
+        return other_sizes(grid.shape, other.shape, image, " (to the right, the front and up)")
     apart = same_place(grid, other, NEAR)
-    if apart:
-        raise UserError(f"{path}: lies up to {apart:.3g} mm off {image}, expected the same place by both affines")
+    return f"lies up to {apart:.3g} mm off {image}, expected the same place by both affines" if apart else ""
 
 
-def _label(path: Path, grid: Grid, recipe: Recipe, image: Path) -> np.ndarray:
+def other_sizes(shape: Sequence[int], other: Sequence[int], image: str, axes: str = "") -> str:
+    """What to say of a label's sizes `other` that are not its image's. axes: what they are along, for the message."""
+    swapped = "; its axes seem to be swapped" if sorted(shape) == sorted(other) else ""
+    return f"has {_text(other)} voxels{axes}, but {image} has {_text(shape)}{swapped}"
+
+
+def _label(path: Path, volume: Volume, grid: Grid, recipe: Recipe, image: Path) -> np.ndarray:
     """The label on its image's grid, in classes."""
-    volume = read_image(path)
     if volume.channels > 1:
         raise UserError(f"{path}: label has {volume.channels} channels, expected one whole number a voxel")
     array, place = _turn(volume.array, volume.affine, recipe, path)
@@ -257,5 +217,5 @@ def _spacing(recipe: Recipe, grid: Grid) -> tuple[float, ...]:
     return recipe.spacing if recipe.dims == 3 else (*recipe.spacing, depth)
 
 
-def _text(shape: tuple[int, ...]) -> str:
+def _text(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))

@@ -7,14 +7,17 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from ssmis_core.datasets.preparation.one_case import Job, Outcome, run_job
+from ssmis_core.datasets.preparation.case_files import Outcome
 from ssmis_core.errors import UserError
 
+Job = TypeVar("Job")
 
-def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    """The outcome of each job, as they end; by this process alone where workers is 1."""
+
+def outcomes(run_job: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    """The outcome of each job, as they end; by this process alone where workers is 1. run_job: of a module."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         yield from map(run_job, jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import locale
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,16 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 
+Damage = Callable[[bytes], bytes]
+# What a broken disk, copy or download makes of any file.
+ANY_FILE: dict[str, Damage] = {
+    "empty": lambda c: b"",
+    "one byte": lambda c: c[:1],
+    "half": lambda c: c[: len(c) // 2],
+    "last bytes lost": lambda c: c[:-2],
+    "zeroed": lambda c: bytes(len(c)),
+    "words": lambda c: b"this is not a scan, " * 100,
+}
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's world to ITK's and back
 
 

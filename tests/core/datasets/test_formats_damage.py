@@ -6,15 +6,20 @@ import gzip
 import re
 import resource
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
 from ssmis_core.datasets.formats import read_image
+from ssmis_core.datasets.formats.volume import MANY_VOXELS
+from ssmis_core.datasets.preparation.one_case import prepare
+from ssmis_core.datasets.preparation.recipe import Recipe
 from ssmis_core.errors import UserError
-from tests.core.datasets.own_helpers import OBLIQUE, scan, write_image
+from tests.core.datasets.own_helpers import ANY_FILE, OBLIQUE, Damage, affine_of, blocks, scan, write_image
 
 FORMATS = {
     "nii": ("a.nii", False),
@@ -24,7 +29,6 @@ FORMATS = {
     "mha": ("a.mha", False),
     "mha packed": ("a.mha", True),
 }
-Damage = Callable[[bytes], bytes]
 
 
 def in_header(old: bytes, new: bytes) -> Damage:
@@ -36,15 +40,11 @@ def at(offset: int, new: bytes) -> Damage:
 
 
 ANY: dict[str, Damage] = {
-    "empty": lambda c: b"",
-    "one byte": lambda c: c[:1],
+    **ANY_FILE,
     "cut in the header": lambda c: c[:60],
     "cut after the header": lambda c: c[:400],
-    "half": lambda c: c[: len(c) // 2],
     "last byte lost": lambda c: c[:-1],
-    "zeroed": lambda c: bytes(len(c)),
     "zeroed start": at(0, bytes(64)),
-    "words": lambda c: b"this is not a scan, " * 100,
     "wrong magic": lambda c: b"\x89PNG\r\n\x1a\n" + c[8:],
 }
 NIFTI: dict[str, Damage] = {
@@ -131,10 +131,10 @@ def test_damage_is_told_in_one_line(tmp_path: Path, kind: str, name: str, capfd:
 
 
 def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
-    """A header that claims 1.9 GB of zeros packed into little, and one that hides them behind few voxels."""
+    """A header that claims 1.5 GB of zeros packed into little, and one that hides them behind few voxels."""
     image = write_image(tmp_path / "a.nii", scan(), OBLIQUE).read_bytes()[:352]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    claims = at(42, struct.pack("<3h", 1000, 1000, 950))(image)
+    claims = at(42, struct.pack("<3h", 1000, 1000, 770))(image)
     (tmp_path / "claims.nii.gz").write_bytes(gzip.compress(claims + bytes(100_000)))
     with pytest.raises(UserError, match="cut short"):
         read_image(tmp_path / "claims.nii.gz")
@@ -142,6 +142,83 @@ def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="far more than"):
         read_image(tmp_path / "hides.nii.gz")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # kB
+
+
+def packed_zeros(path: Path, kind: np.dtype, shape: tuple[int, ...], *, ones: int = 0) -> Path:
+    """A whole .nii.gz of zeros, and some ones at their end."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(kind)
+    header.set_data_shape(shape)
+    header.set_sform(OBLIQUE, code=1)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    count = int(np.prod(shape)) * kind.itemsize
+    with gzip.open(path, "wb", compresslevel=6) as file:
+        file.write(header.binaryblock + bytes(4))
+        for start in range(0, count - ones, 1 << 22):
+            file.write(bytes(min(1 << 22, count - ones - start)))
+        file.write(b"\1" * ones)
+    return path
+
+
+def peak_of(call: Callable[[], object]) -> int:
+    """The most bytes that Python and numpy held at once during a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("ones", [0, 5])
+def test_a_bomb_that_keeps_its_word_takes_its_size_once_and_is_refused(tmp_path: Path, ones: int) -> None:
+    """Zeros that are all there: neither the scan nor a label beside a small scan is worked on."""
+    shape, image = (600, 600, 200), scan((12, 10, 8))
+    bomb = packed_zeros(tmp_path / "a.nii.gz", np.dtype(np.uint8), shape, ones=ones)
+    assert np.prod(shape) > MANY_VOXELS > bomb.stat().st_size * 100
+
+    def refuse(image: Path, label: Path | None, told: str) -> None:
+        with pytest.raises(UserError, match=told):
+            prepare((image,), label, Recipe())
+
+    small = write_image(tmp_path / "b.nii.gz", image, OBLIQUE)
+    assert peak_of(lambda: refuse(bomb, None, "voxels that are nearly all alike")) < 1.3 * np.prod(shape)
+    assert peak_of(lambda: refuse(small, bomb, "voxels .* but .*b.nii.gz has 10 x 8 x 12")) < 1.3 * np.prod(shape)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "slope"),
+    [(np.uint8, (1300, 1200, 1200), 1), (np.int16, (1000, 1000, 950), 1), (np.int16, (700, 700, 700), 2)],
+)
+def test_more_than_reading_may_hold_is_refused_by_the_header(
+    tmp_path: Path, kind: type, shape: tuple[int, ...], slope: int
+) -> None:
+    path = packed_zeros(tmp_path / "a.nii.gz", np.dtype(kind), (2, 2, 2))
+    content = gzip.decompress(path.read_bytes())
+    content = at(42, struct.pack("<3h", *shape))(at(112, struct.pack("<2f", slope, 0))(content))
+    path.write_bytes(gzip.compress(content))
+    told = "GB in memory\\), expected at most 1.6 GB"
+
+    def refuse() -> None:
+        with pytest.raises(UserError, match=told):
+            read_image(path)
+
+    assert peak_of(refuse) < 1_000_000
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"])
+def test_a_label_with_swapped_axes_is_one_line(tmp_path: Path, ending: str) -> None:
+    image = write_image(tmp_path / "images" / f"a{ending}", scan(), OBLIQUE)
+    label = write_image(tmp_path / "labels" / f"a{ending}", blocks().transpose(1, 0, 2), OBLIQUE)
+    with pytest.raises(UserError) as error:
+        prepare((image,), label, Recipe())
+    told = str(error.value)
+    assert told.startswith(str(label)) and told.endswith("its axes seem to be swapped") and "\n" not in told
+    other = affine_of(signs=(1, 1, 1), spacing=(1.1, 3.0, 0.7), origin=(7, 7, 7))
+    cube = write_image(tmp_path / "images" / f"b{ending}", scan((9, 9, 9)), OBLIQUE)
+    label = write_image(tmp_path / "labels" / f"b{ending}", blocks((9, 9, 9)), other)
+    with pytest.raises(UserError, match=r"lies up to .* mm off images/b"):  # equal sizes: the place tells
+        prepare((cube,), label, Recipe())
 
 
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:

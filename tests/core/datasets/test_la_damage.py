@@ -95,3 +95,19 @@ def test_unusable_content_is_one_line_that_names_the_file(
     path = write(root / FOLDER, image=image, label=label)
     told = one_line(lambda: la.open(root).load(CASE))
     assert told.startswith(str(path)) and message in told
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (2000, "dataset 'image' says to be 2000x2000x2000, expected a volume below 1.6 GB in memory"),
+        (420, "0 bytes unpack to 420 x 420 x 420 voxels that are nearly all alike, expected a scan"),
+    ],
+)
+def test_voxels_that_are_not_there_take_no_memory(root: Path, size: int, message: str) -> None:
+    path = root / FOLDER / CASE / "mri_norm2.h5"
+    with h5py.File(path, "w") as file:
+        for name, kind in (("image", "f4"), ("label", "u1")):
+            file.create_dataset(name, (size,) * 3, kind, chunks=True, compression="gzip")
+    told = one_line(lambda: la.open(root).load(CASE))
+    assert told.startswith(str(path)) and message in told
