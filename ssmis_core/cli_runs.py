@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,12 +158,15 @@ def evaluate(
     """Score a run on whole scans.
 
     Prints the table, and writes cases.csv, summary.json and predictions/ to the run folder; for another list than the
-    test list cases-SPLIT.csv, summary-SPLIT.json and predictions-SPLIT/.
+    test list cases-SPLIT.csv, summary-SPLIT.json and predictions-SPLIT/. Your own scans (nifti_folder) are scored on
+    the grid of each scan's own file. For them --data-root may be another prepared folder, of scans that the run has
+    not seen; SPLIT is then external-NAME.
 
     \b
     Examples:
       ssmis evaluate runs/ugmcl-la-16
       ssmis evaluate runs/ugmcl-la-16 --empty zero --largest-component
+      ssmis evaluate runs/hearts --data-root data/nifti_folder/other_hospital
     """
     opened = _open_run(run)
     _evaluate(opened, split=split, empty=empty, largest_component=largest_component, data_root=data_root, device=device)
@@ -181,7 +185,7 @@ def predict(
     Writes NIfTI with the image's own voxel-to-world matrix. Grey values are scaled first as those of the training data
     were; the dataset `image` of an .h5 file, such as mri_norm2.h5 of LA, is taken as it is. A run on your own scans
     turns and resamples the image as `ssmis data prepare` did; for any other run nothing is turned or resampled: give
-    it images with the axes and the voxel size of the training data.
+    it images with the axes and the voxel size of the training data; a warning tells of voxels of another size.
 
     \b
     Example:
@@ -194,6 +198,8 @@ def predict(
         opened, image, output=output, device=device, largest_component=largest_component, overwrite=overwrite
     )
     print(f"{image}: {done.note}")
+    if done.warning:
+        print(f"ssmis: warning: {image}: {done.warning}", file=sys.stderr)
     names = _class_names(opened, len(done.voxels))
     for number, name in enumerate(names):
         volume = f", {done.millilitres[number]:.1f} ml" if done.millilitres else ""

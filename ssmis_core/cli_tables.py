@@ -63,13 +63,18 @@ def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
     if said["status"] != "finished":
         weights += f" (training {said['status']} at iteration {said['iteration']} of {iterations})"
     component = "the largest component of each class" if said["largest_component"] else "nothing removed"
-    return "\n".join(
-        (
-            f"{summary['cases']} {said['split']} cases, mean (standard deviation); weights: {weights}.",
-            f"95HD: {said['hd95']}; ASD: {said['asd']}; both in voxels, or in mm where it says so.",
-            f"Empty predictions: {EMPTY.get(said['empty'], said['empty'])}. Post-processing: {component}.",
-        )
-    )
+    lines = [
+        f"{summary['cases']} {said['split']} cases, mean (standard deviation); weights: {weights}.",
+        f"95HD: {said['hd95']}; ASD: {said['asd']}; both in voxels, or in mm where it says so.",
+        f"Empty predictions: {EMPTY.get(said['empty'], said['empty'])}. Post-processing: {component}.",
+    ]
+    if said.get("grid") == "file":
+        lines.append("Grid: that of each scan's own file, where its label lies; voxels and mm are that file's.")
+    if "external" in said:
+        lines.append(f"Other scans than the run's: {said['external']}.")
+    if "voxel_size" in said:
+        lines.append(f"Voxel size: {said['voxel_size']}.")
+    return "\n".join(lines)
 
 
 def methods(overviews: Sequence[Overview]) -> str:

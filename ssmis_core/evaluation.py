@@ -14,15 +14,17 @@ import numpy as np
 import torch
 
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import Case
+from ssmis_core.datasets import Case, Truth
+from ssmis_core.datasets.cases import FILE_GRID, own_truth
 from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.devices import choose_device
-from ssmis_core.errors import UserError, unknown
+from ssmis_core.evaluated_data import EvaluatedData, evaluated_data
 from ssmis_core.files import alone, staged, write_atomic, write_json
 from ssmis_core.inference import keep_largest_component, sliding_window
 from ssmis_core.methods.base import Method
 from ssmis_core.metrics import evaluate_classes
 from ssmis_core.runs import Run
+from ssmis_core.voxel_size import unlike
 
 METRICS = ("dice", "jaccard", "hd95", "asd", "hd95_mm", "asd_mm")
 DISTANCES = {
@@ -78,32 +80,39 @@ def score_case(
     config: Configuration,
     *,
     class_names: Sequence[str],
+    truth: Truth | None = None,
     device: torch.device | str = "cpu",
     largest_component: bool = False,
     empty: str = "nan",
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """(predicted labels, one row a foreground class): distances in voxels, and in mm where the spacing is known."""
+    """(predicted labels on the case's grid, one row a foreground class); see `score_labels`."""
     labels = predict_labels(method, case.image, config, device=device, largest_component=largest_component)
-    return labels, score_labels(labels, case, class_names=class_names, empty=empty)
+    return labels, score_labels(labels, case, class_names=class_names, truth=truth, empty=empty)
 
 
 def score_labels(
-    labels: np.ndarray, case: Case, *, class_names: Sequence[str], empty: str = "nan"
+    labels: np.ndarray, case: Case, *, class_names: Sequence[str], truth: Truth | None = None, empty: str = "nan"
 ) -> list[dict[str, Any]]:
-    """One row a foreground class for labels [*spatial] of a case: distances in voxels, and in mm where it knows them.
+    """One row a foreground class for labels [*spatial] of a case: distances in voxels, and in mm where they are known.
 
-    Raises UserError for a case without a label.
+    truth: what `Dataset.truth` says; where that is on the grid of the scan's file, so are the scores, voxels and mm,
+    and the rows say so. Without it, the case's own label. Raises UserError for a case without a label.
     """
-    if case.label is None:
-        raise UserError(f"case {case.id}: has no label to evaluate against")
+    truth = truth or own_truth(case)
+    if truth.grid == FILE_GRID:
+        labels = on_original_grid(labels, case)[0].reshape(truth.label.shape)  # a plane without its axis of one voxel
     classes = len(class_names)
-    in_voxels = evaluate_classes(labels, case.label, classes, empty=empty)
-    in_mm = evaluate_classes(labels, case.label, classes, spacing=case.spacing, empty=empty) if case.spacing else None
+    in_voxels = evaluate_classes(labels, truth.label, classes, empty=empty)
+    in_mm = (
+        evaluate_classes(labels, truth.label, classes, spacing=truth.spacing, empty=empty) if truth.spacing else None
+    )
     rows = []
     for k, scores in enumerate(in_voxels, start=1):
         row: dict[str, Any] = {"case": case.id, "class": class_names[k], **scores.as_dict()}
         if in_mm:
             row.update(hd95_mm=in_mm[k - 1].hd95, asd_mm=in_mm[k - 1].asd)
+        if truth.grid:
+            row["grid"] = truth.grid
         rows.append(row)
     return rows
 
@@ -122,40 +131,55 @@ def evaluate_run(
     """Score a run on a list of its data set; writes cases.csv, summary.json, predictions/ and a row an evaluation.
 
     Of another list than the test list these are cases-<split>.csv, summary-<split>.json and predictions-<split>/.
+    One's own scans (nifti_folder) are scored where their labels lie: on the grid of each scan's file. For them
+    data_root may be another prepared folder than the run's; then <split> is external-<name> (see `evaluated_data`).
     empty: what a missed object scores ("nan": distances not counted; "zero": as the papers do). Predictions need
     nibabel; without it they are left out and the summary says so. Returns the summary.
     """
     run = run if isinstance(run, Run) else Run(run)
     device = choose_device(device)
-    config, dataset = run.config, run.dataset(data_root)
-    lists = {"test": dataset.test, "validation": dataset.validation, "train": dataset.train}
-    if split not in lists:
-        raise unknown("split", split, lists)
-    if not lists[split]:
-        raise UserError(f"{dataset.name} has no {split} list to evaluate on")
-    method = run.method(device)
-    ending = "" if split == "test" else f"-{split}"  # the test result is what every reader of a run takes
+    config, method = run.config, run.method(device)
+    data = evaluated_data(run, split, data_root)
+    dataset = data.dataset
+    ending = "" if data.name == "test" else f"-{data.name}"  # the test result is what every reader of a run takes
     folder = run.path / f"predictions{ending}"
     rows: list[dict[str, Any]] = []
+    spacings: list[tuple[float, ...] | None] = []
     written = save_predictions and _has_nibabel()
     how: dict[str, Any] = {"device": device, "largest_component": largest_component, "empty": empty}
     with alone(run.path, what="training or evaluation"):
         # staged, so that an evaluation that is stopped leaves the one before whole
-        with staged(folder) as fresh, closing(dataset.stream(lists[split])) as cases:
+        with staged(folder) as fresh, closing(dataset.stream(data.cases)) as cases:
             for number, case in enumerate(cases, start=1):
+                how["truth"] = dataset.truth(case)
                 labels, scores = score_case(method, case, config, class_names=dataset.class_names, **how)
                 rows += scores
+                spacings.append(case.spacing)
                 if written:
                     save_nifti(fresh / f"{case.id}.nii.gz", *on_original_grid(labels, case))
                 if report:
-                    report(number, len(lists[split]), case.id)
+                    report(number, len(data.cases), case.id)
         if not written:
-            _discard(folder, lists[split])
+            _discard(folder, data.cases)
         predictions = f"{folder.name}/" if written else "not written"
         if save_predictions and not written:
             predictions += ": nibabel is not installed"
         choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
-        return _record(run, rows, split, ending, choices)
+        return _record(run, rows, data.name, ending, {**choices, **_data_notes(run, data, rows, spacings)})
+
+
+def _data_notes(
+    run: Run, data: EvaluatedData, rows: Sequence[Mapping[str, Any]], spacings: Sequence[tuple[float, ...] | None]
+) -> dict[str, str]:
+    """What the summary says of the data beside its conventions: the scores' grid, and other data than the run's."""
+    notes = {"grid": rows[0]["grid"]} if "grid" in rows[0] else {}
+    if data.external:
+        trained = run.info.get("training", {}).get("spacing")
+        odd = sum(bool(unlike(spacing, trained)) for spacing in spacings)
+        notes["external"] = data.external
+        if odd:
+            notes["voxel_size"] = f"{odd} of {len(spacings)} scans differ by more than 25 % from all training scans"
+    return notes
 
 
 def _discard(folder: Path, cases: Sequence[str]) -> None:

@@ -13,9 +13,11 @@ import numpy as np
 from ssmis_core.datasets import DATASETS
 from ssmis_core.datasets.cases import Case, check_case
 from ssmis_core.datasets.formats import ENDINGS, is_image, stem
-from ssmis_core.datasets.formats import read_image as read_volume
 from ssmis_core.datasets.grids import on_original_grid
+from ssmis_core.datasets.h5_files import h5_file, read_array
+from ssmis_core.datasets.preparation.one_case import read_scan
 from ssmis_core.errors import UserError
+from ssmis_core.voxel_size import unlike
 
 if TYPE_CHECKING:
     from ssmis_core.runs import Run
@@ -28,26 +30,30 @@ class ImageFile:
     """An image as the network is to see it, and where it lies.
 
     image: float32 [channels, *spatial]; affine: 4x4 voxel-to-world (mm), or the identity when the voxel size is not
-    known; note: what was done or assumed, in a line; case: of a run on one's own scans, the scan as its network takes
-    it, whose labels go back to the file's grid.
+    known; spacing: mm along each spatial axis of the image, or None; note: what was done or assumed, in a line; case:
+    of a run on one's own scans, the scan as its network takes it, whose labels go back to the file's grid.
     """
 
     image: np.ndarray
     affine: np.ndarray
-    size_known: bool
+    spacing: tuple[float, ...] | None
     note: str
     case: Case | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What `predict_file` wrote. voxels: count of each class but the background; millilitres: their volumes (3D)."""
+    """What `predict_file` wrote. voxels: count of each class but the background; millilitres: their volumes (3D).
+
+    warning: what speaks against the labels, in a line, or "".
+    """
 
     path: Path
     shape: tuple[int, ...]
     voxels: tuple[int, ...]
     millilitres: tuple[float, ...] | None
     note: str
+    warning: str = ""
 
 
 def predict_file(
@@ -65,7 +71,8 @@ def predict_file(
     data set are (ACDC: to [0, 1]; others: to mean 0, standard deviation 1 over all voxels); or an .h5 file with a
     dataset `image`, taken as it is, since the public files are scaled already, with its axes in the order of that data
     set's files.
-    Axes and voxel size are the file's own: nothing is turned or resampled to the grid of the training data.
+    Axes and voxel size are the file's own: nothing is turned or resampled to the grid of the training data; voxels of
+    another size than those have a warning.
     For a run on one's own scans (nifti_folder) it is any file or DICOM folder that `ssmis data prepare` takes; it is
     turned, resampled and normalised as that did with the training data, and its labels lie on the file's own grid.
     output: a .nii.gz file (default: in the current folder, named after the image); not replaced without overwrite.
@@ -96,8 +103,9 @@ def predict_file(
     save_nifti(target, labels, file.affine)
     voxels = tuple(int(count) for count in np.bincount(labels.ravel(), minlength=shape["num_classes"])[1:])
     millilitre = abs(float(np.linalg.det(file.affine[:3, :3]))) / 1000.0
-    volumes = tuple(count * millilitre for count in voxels) if labels.ndim == 3 and file.size_known else None
-    return Prediction(target, labels.shape, voxels, volumes, file.note)
+    volumes = tuple(count * millilitre for count in voxels) if labels.ndim == 3 and file.spacing else None
+    warning = unlike(file.spacing, run.info.get("training", {}).get("spacing"))
+    return Prediction(target, labels.shape, voxels, volumes, file.note, warning)
 
 
 def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFile:
@@ -109,7 +117,7 @@ def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFi
     if not path.exists():
         raise UserError(f"{path}: no such image file")
     info = DATASETS[dataset]
-    volume = None if packed else read_volume(path)
+    volume = None if packed else read_scan(path)
     raw = _read_hdf5(path) if volume is None else volume.array
     if volume is None and info.h5_axes == "zyx":
         raw = raw.T
@@ -121,13 +129,14 @@ def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFi
     check_case(case, num_classes=2, dims=dims, channels=channels, source=str(path))
     scale, done, already = SCALINGS[info.scaling]
     if volume is not None:
-        return ImageFile(scale(image), volume.affine, True, "; ".join(filter(None, (volume.note, done))))
+        note = f"{volume.note}; {done}" if volume.note else done
+        return ImageFile(scale(image), volume.affine, volume.spacing[:dims], note)
     as_it_is = f"the image was taken as it is, expected to be {already}"
     if dataset == "la":
         from ssmis_core.datasets.la import SPACING_MM
 
-        return ImageFile(image, np.diag([SPACING_MM] * 3 + [1.0]), True, as_it_is)
-    return ImageFile(image, np.eye(4), False, f"{as_it_is}; it has no voxel size, the labels are written with 1 mm")
+        return ImageFile(image, np.diag([SPACING_MM] * 3 + [1.0]), (SPACING_MM,) * 3, as_it_is)
+    return ImageFile(image, np.eye(4), None, f"{as_it_is}; it has no voxel size, the labels are written with 1 mm")
 
 
 def _read_own(path: Path, options: Mapping[str, Any]) -> ImageFile:
@@ -137,7 +146,7 @@ def _read_own(path: Path, options: Mapping[str, Any]) -> ImageFile:
 
     case, note = scan(path, Recipe.from_dict(options["recipe"]))
     assert case.original is not None
-    return ImageFile(case.image, case.original.affine, True, note, case)
+    return ImageFile(case.image, case.original.affine, case.spacing, note, case)
 
 
 def z_score(image: np.ndarray) -> np.ndarray:
@@ -185,17 +194,11 @@ def _read_hdf5(path: Path) -> np.ndarray:
     """The dataset `image`; the file says nothing of where it lies."""
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            if not isinstance(file.get("image"), h5py.Dataset):
-                found = ", ".join(repr(name) for name in sorted(file)) or "nothing"
-                raise UserError(f"{path}: no dataset 'image' (found {found}), expected one")
-            raw = file["image"][()]
-    except PermissionError as error:
-        raise UserError(f"{path}: may not be read (permission denied)") from error
-    except (OSError, RuntimeError, KeyError) as error:
-        raise UserError(f"{path}: not a whole HDF5 file ({' '.join(str(error).split())})") from error
-    return np.asarray(raw)
+    with h5_file(path) as file:
+        if not isinstance(file.get("image"), h5py.Dataset):
+            found = ", ".join(repr(name) for name in sorted(file)) or "nothing"
+            raise UserError(f"{path}: no dataset 'image' (found {found}), expected one")
+        return np.asarray(read_array(file, "image", path))
 
 
 def _channels_first(raw: np.ndarray, dims: int, channels: int, path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ quality.csv          pseudo-labels against the truth, where somebody asked for i
 stop                 asks a training to end, which then deletes it (see `interrupts`)
 
 An evaluation on another list than the test list has files of its own: cases-<split>.csv, summary-<split>.json and
-predictions-<split>/.
+predictions-<split>/. So has one on other scans than the run's, with external-<name> for the split.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ssmis_core.datasets import Dataset
     from ssmis_core.methods.base import Method
 
-NAMES = ("stage", "split", "case", "class", "answer")  # columns that are never numbers
+NAMES = ("stage", "split", "case", "class", "answer", "grid")  # columns that are never numbers
 NOT_TERMS = ("iteration", "stage", "learning_rate", "seconds")  # columns of a history that are no loss terms
 VERSIONED = ("torch", "numpy", "scipy", "h5py", "nibabel", "MedPy", "safetensors")
 

@@ -19,7 +19,7 @@ import torch
 from ssmis_core.batches import Batch, Batches
 from ssmis_core.checkpoints import Cadence, State
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import Dataset, Fingerprint, open_dataset
+from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.devices import autocast, choose_device, reproducible
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import NonFiniteLoss, UserError
@@ -34,6 +34,7 @@ from ssmis_core.progress import Progress, Reporter, TerminalReporter
 from ssmis_core.quality import watch_pseudo_labels
 from ssmis_core.runs import NOT_TERMS, Run
 from ssmis_core.schedules import learning_rate_factor
+from ssmis_core.seen import Seen
 from ssmis_core.validation import Validator, held_out, rows_up_to
 from ssmis_core.views import Views
 from ssmis_core.volume_bank import VolumeBank
@@ -101,11 +102,10 @@ class Training:
         labeled, held = held_out(config, dataset, labeled)
         self.validator = Validator(config, dataset, held)
         wanted = labeled + (unlabeled if method.sampling.unlabeled else [])
-        fingerprint = Fingerprint()
+        self.seen = Seen(dataset, [case.id for case in self.validator.cases])
         with closing(dataset.stream(wanted)) as read:  # a few whole volumes in memory at a time
-            cases = map(fingerprint.add, read)
+            cases = map(self.seen.add, read)
             self.bank = VolumeBank(cases, num_classes=dataset.num_classes, device=device, **vars(config.grid))
-        self.fingerprint = fingerprint.hexdigest()
         self.batches = Batches(
             self.bank,
             labeled=self.bank.samples_of(labeled),
@@ -122,10 +122,10 @@ class Training:
     def open(self, run: Run, *, shape: dict[str, int], data_root: str | None) -> None:
         """Bind to a run folder: take up its checkpoint if there is one."""
         self.run = run
-        before = run.info.get("data_fingerprint")
-        if before not in (None, self.fingerprint):
+        before, now = run.info.get("data_fingerprint"), self.seen.fingerprint
+        if before not in (None, now):
             raise UserError(
-                f"{run.path}: was trained on other data (fingerprint {before[:12]}, now {self.fingerprint[:12]}); "
+                f"{run.path}: was trained on other data (fingerprint {before[:12]}, now {now[:12]}); "
                 "choose another run_dir"
             )
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
@@ -134,7 +134,7 @@ class Training:
             error=None,
             shape=shape,
             data_root=data_root,
-            data_fingerprint=self.fingerprint,
+            **self.seen.told(),
             device=device,
             threads=torch.get_num_threads(),
         )

@@ -60,6 +60,7 @@ class Validator:
         for case in self.cases:
             if case.label is None:
                 raise UserError(f"{dataset.source(case.id)}: has no label to validate against")
+        self.truths = [dataset.truth(case) for case in self.cases]
 
     def selects_in(self, stage: Stage, *, final: bool) -> bool:
         """Whether a stage ends with its best weights: where the protocol selects, the final one and those that ask.
@@ -75,8 +76,9 @@ class Validator:
     def score(self, method: Method, device: torch.device, iteration: int) -> tuple[list[dict[str, Any]], float]:
         """Rows of evaluations.csv for this iteration, and the mean Dice that selection goes by."""
         rows: list[dict[str, Any]] = []
-        for case in self.cases:
-            _, scores = score_case(method, case, self.config, class_names=self.class_names, device=device)
+        how: dict[str, Any] = {"class_names": self.class_names, "device": device}
+        for case, truth in zip(self.cases, self.truths, strict=True):
+            _, scores = score_case(method, case, self.config, truth=truth, **how)
             rows += [{"iteration": iteration, "split": self.split, **row} for row in scores]
         dice = [row["dice"] for row in rows if not math.isnan(row["dice"])]
         return rows, sum(dice) / len(dice) if dice else 0.0

@@ -82,6 +82,18 @@ def real_acdc() -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def real_hippocampus() -> Path:
+    """Folder of the real hippocampus scans, with images/ and labels/; without them a skip, in CI a failure."""
+    told = os.environ.get("SSMIS_DATA")
+    folder = Path(told) / "hippocampus" if told else None
+    if folder is None or not (folder / "images").is_dir():
+        where = "hippocampus/images and hippocampus/labels below SSMIS_DATA"
+        missing("the hippocampus scans of the Medical Segmentation Decathlon", f"expected {where}")
+    assert folder is not None
+    return folder
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked gpu are skipped without a CUDA device, in continuous integration too."""
     if item.get_closest_marker("gpu"):

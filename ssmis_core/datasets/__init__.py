@@ -6,10 +6,20 @@ import importlib
 import os
 from pathlib import Path
 
-from ssmis_core.datasets.cases import Case, Dataset, DatasetInfo, Fingerprint, Grid
+from ssmis_core.datasets.cases import Case, Dataset, DatasetInfo, Fingerprint, Grid, Truth
 from ssmis_core.errors import UserError, unknown
 
-__all__ = ["DATASETS", "Case", "Dataset", "DatasetInfo", "Fingerprint", "Grid", "data_directory", "open_dataset"]
+__all__ = [
+    "DATASETS",
+    "Case",
+    "Dataset",
+    "DatasetInfo",
+    "Fingerprint",
+    "Grid",
+    "Truth",
+    "data_directory",
+    "open_dataset",
+]
 
 DATASETS: dict[str, DatasetInfo] = {
     info.name: info

@@ -15,6 +15,7 @@ from ssmis_core.datasets.cases import Case, Dataset
 from ssmis_core.datasets.formats import Volume, read_image, stem
 from ssmis_core.datasets.h5_files import as_image, as_label, read_h5
 from ssmis_core.datasets.lists import check_listed, places, published_list
+from ssmis_core.datasets.preparation.one_case import read_scan
 from ssmis_core.errors import UserError
 
 MODALITY = "cine MRI"
@@ -146,7 +147,9 @@ class Official:
 
     def read(self, case_id: str) -> Case:
         path = self.path(case_id)
-        image, truth = (_read_volume(one) for one in (path, _either(path.with_name(f"{stem(path)}_gt"))))
+        image = _single(read_scan(path), path)
+        gt = _either(path.with_name(f"{stem(path)}_gt"))
+        truth = _single(read_image(gt), gt)
         if image.array.shape == truth.array.shape and not np.allclose(image.spacing, truth.spacing, rtol=1e-3):
             told = f"{_mm(image.spacing)} mm and its label {_mm(truth.spacing)} mm"
             raise UserError(f"{path}: voxels are {told}, expected the same")
@@ -192,8 +195,7 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return as_image(image, path), as_label(label, path, num_classes=len(CLASS_NAMES))
 
 
-def _read_volume(path: Path) -> Volume:
-    found = read_image(path)
+def _single(found: Volume, path: Path) -> Volume:
     if found.channels != 1:
         raise UserError(f"{path}: voxels have the shape {found.array.shape}, expected three axes: a single frame")
     return found

@@ -45,7 +45,28 @@ class Case:
         return tuple(self.image.shape[1:])
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What a prediction of a case is scored against.
+
+    label: uint8 [*spatial]; spacing: mm along each axis, or None when it is not known; grid: FILE_GRID when the label
+    lies on the grid of the scan's own file, to which the prediction is brought first, and "" for the case's own grid.
+    """
+
+    label: np.ndarray
+    spacing: tuple[float, ...] | None
+    grid: str = ""
+
+
+FILE_GRID = "file"
 READ_AHEAD = 2
+
+
+def own_truth(case: Case) -> Truth:
+    """A case's label on the case's grid; UserError for a case without a label."""
+    if case.label is None:
+        raise UserError(f"case {case.id}: has no label to evaluate against")
+    return Truth(case.label, case.spacing)
 
 
 class Dataset(ABC):
@@ -88,6 +109,10 @@ class Dataset(ABC):
         check_case(case, num_classes=self.num_classes, dims=self.dims, channels=self.channels, source=source)
         return case
 
+    def truth(self, case: Case) -> Truth:
+        """What predictions of a case are scored against; UserError for a case without a label."""
+        return own_truth(case)
+
     def stream(self, case_ids: Iterable[str]) -> Generator[Case]:
         """`load` each case in turn, while threads read the next ones: a few cases are in memory at a time, not all.
 
@@ -104,6 +129,10 @@ class Dataset(ABC):
                 yield ahead.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def contents(self, case_id: str) -> tuple[str, ...]:
+        """A digest of each file of the case's image, where the data set knows them: the same scan has the same."""
+        return ()
 
     def subject(self, case_id: str) -> str:
         """Whose scan it is; cases of one subject are labeled, or held out, together."""

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from ssmis_core.datasets import data_directory
-from ssmis_core.datasets.cases import Case, Dataset, Grid
+from ssmis_core.datasets.cases import FILE_GRID, Case, Dataset, Grid, Truth, own_truth
 from ssmis_core.datasets.formats import stem
+from ssmis_core.datasets.grids import on_original_grid
+from ssmis_core.datasets.h5_files import h5_file, read_array
 from ssmis_core.datasets.preparation import CASES, FORMAT, MANIFEST, RECIPE, Recipe, fingerprint
 from ssmis_core.datasets.preparation.layout import channel_files
-from ssmis_core.datasets.preparation.one_case import prepare
+from ssmis_core.datasets.preparation.one_case import FILE_LABEL, prepare
 from ssmis_core.errors import UserError
 from ssmis_core.files import read_json
 
@@ -35,7 +37,8 @@ class NiftiFolder(Dataset):
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         split, recipe = manifest["split"], Recipe.from_dict(manifest["recipe"])
         self.folder, self.recipe = folder, recipe
-        self.title = f"{manifest['name']} (own scans)"
+        self.given_name = str(manifest["name"])
+        self.title = f"{self.given_name} (own scans)"
         self.dims, self.channels = recipe.dims, recipe.channels
         self.class_names = tuple(manifest["classes"])
         self.num_classes = len(self.class_names)
@@ -56,6 +59,11 @@ class NiftiFolder(Dataset):
             raise UserError(f"labeled={labeled}: only {n} of the {of} training cases have a label; choose 1 to {n}")
         return super().split(labeled)
 
+    def contents(self, case_id: str) -> tuple[str, ...]:
+        """The first 16 digits of the SHA-256 of each file of the image."""
+        sources: Mapping[str, str] = self._records[case_id]["sources"]
+        return tuple(digest[:16] for name, digest in sources.items() if not name.startswith("labels"))
+
     def source(self, case_id: str) -> str:
         """The path of the prepared file."""
         return str(self.folder / CASES / f"{case_id}.h5")
@@ -67,7 +75,8 @@ class NiftiFolder(Dataset):
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UserError(f"{self.folder}: no case {case_id!r}{hint}; its manifest.json lists them")
         record = self._records[case_id]
-        image, label = self._arrays(case_id, labeled=record["label"] is not None)
+        names = ("image",) if record["label"] is None else ("image", "label")
+        image, *labels = self._arrays(case_id, *names)
         affine = np.array(record["affine"])
         original = Grid(tuple(record["original"]["shape"]), np.array(record["original"]["affine"]))
         depth = (1,) if self.dims == 2 else ()
@@ -75,30 +84,35 @@ class NiftiFolder(Dataset):
         return Case(
             id=case_id,
             image=np.ascontiguousarray(image, np.float32),
-            label=label,
+            label=labels[0] if labels else None,
             affine=affine,
             spacing=tuple(record["spacing"][: self.dims]),
             modality=self.recipe.modality.upper(),
             original=original if moved else None,
         )
 
-    def _arrays(self, case_id: str, *, labeled: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        import h5py
+    def truth(self, case: Case) -> Truth:
+        """The label of the scan's own file, on that file's grid; its axis of one voxel is left out for planes."""
+        own = own_truth(case)
+        if case.original is None:
+            return Truth(own.label, own.spacing, FILE_GRID)
+        if self.recipe.spacing is None:  # only turned: the way back is exact
+            label, _ = on_original_grid(own.label, case)
+        else:
+            (label,) = self._arrays(case.id, FILE_LABEL)
+        mm = np.linalg.norm(case.original.affine[:3, :3], axis=0)
+        if self.dims == 2:
+            thin = label.shape.index(1)
+            label, mm = label.squeeze(thin), np.delete(mm, thin)
+        return Truth(label, tuple(float(step) for step in mm), FILE_GRID)
 
-        path = self.source(case_id)
-        again = "delete it and run `ssmis data prepare` again"
-        if not Path(path).is_file():
-            raise UserError(f"{path}: no such file, expected a prepared case; run `ssmis data prepare` again")
-        try:
-            with h5py.File(path, "r") as file:
-                image = file["image"][()]
-                label = file["label"][()] if labeled else None
-        except PermissionError as error:
-            raise UserError(f"{path}: may not be read (permission denied)") from error
-        except (OSError, RuntimeError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path}: not a whole prepared case ({reason}); {again}") from error
-        return image, label
+    def _arrays(self, case_id: str, *names: str) -> list[np.ndarray]:
+        """Datasets of a prepared file."""
+        path, again = Path(self.source(case_id)), "run `ssmis data prepare` again"
+        if not path.is_file():
+            raise UserError(f"{path}: no such file, expected a prepared case; {again}")
+        with h5_file(path, what="prepared case", remedy=f"; delete it and {again}") as file:
+            return [read_array(file, name, path) for name in names]
 
 
 def scan(path: Path, recipe: Recipe) -> tuple[Case, str]:

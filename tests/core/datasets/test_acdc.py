@@ -174,7 +174,7 @@ def test_official_files_that_do_not_belong_together_are_named(tmp_path: Path) ->
     label.unlink()
     assert one_line(lambda: data.load(CASE)).startswith(str(label))
     write_nifti(folder / f"{PATIENT}_frame01.nii.gz", np.stack([IMAGE, IMAGE], -1))
-    assert "expected three axes of numbers: a single frame" in one_line(lambda: data.load(CASE))
+    assert "expected three axes: a single frame" in one_line(lambda: data.load(CASE))
     (folder / "Info.cfg").write_text("ED: 1\n")
     assert one_line(lambda: data.load(CASE)).startswith(str(folder / "Info.cfg"))
     (folder / "Info.cfg").unlink()

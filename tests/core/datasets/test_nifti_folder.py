@@ -22,7 +22,6 @@ from tests.core.cli_helpers import NETWORK, empty_folder, refused
 from tests.core.datasets.own_helpers import OBLIQUE, scan, write_image, write_source
 
 fresh = pytest.fixture(autouse=True)(empty_folder)  # it unsets SSMIS_DATA
-HIPPOCAMPUS = Path(os.environ.get("SSMIS_DATA", "/nowhere")) / "hippocampus"
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +83,9 @@ def test_what_is_no_prepared_folder_is_told(
         open_dataset("nifti_folder")
     monkeypatch.setenv("SSMIS_DATA", str(prepared))
     assert open_dataset("nifti_folder").num_classes == 3
-    assert "is a data set of its own" in refused(["data", "prepare", "la", "--source", "x"], capsys)
+    assert "is a data set of its own" in refused(["data", "prepare", "phantom", "--source", "x"], capsys)
+    assert "'acdc': its files are read in place" in refused(["data", "prepare", "acdc", "--source", "x"], capsys)
+    assert "--no-crop: is for la" in refused(["data", "prepare", "x", "--source", "x", "--no-crop"], capsys)
     assert "expected 1 or 2 or 3 numbers" in refused(
         ["data", "prepare", "x", "--source", "x", "--spacing", "a"], capsys
     )
@@ -131,10 +132,8 @@ def test_a_new_scan_of_channels_is_read_from_their_files(tmp_path: Path) -> None
     np.testing.assert_array_equal(case.image, data.load("a").image)
 
 
-def test_real_hippocampi_come_back_as_they_were(tmp_path: Path) -> None:
-    folder = HIPPOCAMPUS
-    if not (folder / "images").is_dir():
-        pytest.skip("needs the hippocampus scans of the Medical Segmentation Decathlon in $SSMIS_DATA/hippocampus")
+def test_real_hippocampi_come_back_as_they_were(real_hippocampus: Path, tmp_path: Path) -> None:
+    folder = real_hippocampus
     for number, image in enumerate(sorted((folder / "images").glob("*.nii.gz"))[:12]):
         for kind in ("images", "labels"):
             target = tmp_path / "s" / kind / image.name
