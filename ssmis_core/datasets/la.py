@@ -10,7 +10,7 @@ import numpy as np
 
 from ssmis_core.datasets import data_directory
 from ssmis_core.datasets.cases import Case, Dataset
-from ssmis_core.datasets.h5_files import as_image, as_label, read_h5
+from ssmis_core.datasets.h5_files import as_image, as_label, read_affine, read_h5
 from ssmis_core.datasets.lists import check_listed, places, published_list
 from ssmis_core.errors import UserError
 
@@ -26,8 +26,9 @@ class LA(Dataset):
     folder: the folder that holds `<case>/mri_norm2.h5`, each with `image` (float32, axes x, y, z) and `label` (0 or 1).
     The lists are the published ones, in their order; there is no published validation list, so `validation` is empty.
     Spacing: the files carry none. The challenge states 0.625 x 0.625 x 0.625 mm for the scans (Xiong et al., Medical
-    Image Analysis 67, 2021), and the preprocessing only cropped and normalised them; every case gets that spacing and
-    an axis-aligned affine with its origin at the crop's corner, since the scanner's frame is lost.
+    Image Analysis 67, 2021), and the preprocessing only cropped and normalised them; every case gets that spacing. The
+    scanner's frame is lost, so the affine is axis-aligned with its origin at the crop's corner; only files that
+    `ssmis data prepare la` made of the challenge's own scans know where they lie.
     Source of the lists and files: Yu et al., Uncertainty-aware self-ensembling model (UA-MT), MICCAI 2019.
     """
 
@@ -56,11 +57,12 @@ class LA(Dataset):
         check_listed(self, case_id)
         path = self.folder / case_id / FILE
         image, label = read_h5(path, dataset=self.name, get=GET)
+        affine = read_affine(path)
         return Case(
             id=case_id,
             image=as_image(image, path)[None],
             label=as_label(label, path, num_classes=self.num_classes),
-            affine=np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0]),
+            affine=np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0]) if affine is None else affine,
             spacing=(SPACING_MM,) * 3,
             modality="LGE MRI",
         )
