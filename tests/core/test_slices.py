@@ -14,14 +14,16 @@ from scipy import ndimage
 
 import ssmis_core as ssmis
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import Case, Dataset, open_dataset
+from ssmis_core.datasets import Case, Dataset, acdc, open_dataset
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import evaluate_run, predict_labels, predict_probabilities, score_case
 from ssmis_core.methods import METHODS, create_method
+from ssmis_core.metrics import evaluate_classes
 from ssmis_core.prediction import predict_file
 from ssmis_core.runs import Run
 from ssmis_core.validation import held_out
 from tests.core.datasets.acdc_helpers import AFFINE, CASE, TRAIN, official, preprocessed
+from tests.core.datasets.own_helpers import affine_of
 
 SMALL: dict[str, Any] = {"factor": 1, "patch": 32, "stride": 32, "filters": 2, "network": "unet2d"}
 SMALL |= {"iterations": 2, "log_every": 1}
@@ -116,6 +118,31 @@ def test_structures_have_rows_of_their_own_and_mm_only_where_the_files_know_them
     assert all("hd95_mm" not in row for row in rows)
     _, rows = score_case(trained.method(), known.load(CASE), **how)
     assert all({"hd95_mm", "asd_mm"} <= set(row) for row in rows)
+
+
+def test_official_scans_that_lie_oblique_are_trained_on_and_their_answers_lie_on_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    affine = affine_of((1, 0, 2), (-1, 1, -1), (1.4, 1.4, 9.5), (0.4, -0.3, 0.2), (81.0, -33.0, 12.5))
+    for patient in (TRAIN[0], TRAIN[2]):
+        folder = official(tmp_path / "acdc", patient.split("_")[0], affine=affine)
+    some = acdc.ACDC(acdc.Official(folder.parent), train=TRAIN[:2], validation=(), test=TRAIN[2:4])
+    monkeypatch.setattr(acdc, "open", lambda root=None: some)
+    config = ssmis.configure("supervised", dataset="acdc", labeled=1, **{**SMALL, "resize": 32})
+    run = ssmis.train(config, run_dir=tmp_path / "run", device="cpu")
+    spacing = run.info["training"]["spacing"]
+    assert spacing["median"] == pytest.approx([1.4, 1.4, 9.5], abs=1e-4)
+    evaluate_run(run, device="cpu")
+    for case_id in some.test:
+        file, found = nibabel.load(some.source(case_id)), nibabel.load(run.path / "predictions" / f"{case_id}.nii.gz")
+        assert found.shape == file.shape == (40, 32, 5)
+        np.testing.assert_allclose(found.affine, file.affine, atol=1e-5)
+        truth = np.asarray(nibabel.load(some.source(case_id).replace(".nii.gz", "_gt.nii.gz")).dataobj)
+        expected = evaluate_classes(np.asarray(found.dataobj), truth, 4, spacing=(1.4, 1.4, 9.5))
+        rows = [row for row in run.rows("cases") if row["case"] == case_id]
+        for row, scores in zip(rows, expected, strict=True):
+            assert row["dice"] == pytest.approx(scores.dice)
+            assert row["hd95_mm"] == pytest.approx(scores.hd95, rel=1e-4, nan_ok=True)
 
 
 def test_a_file_of_either_layout_is_predicted_as_the_case_is(trained: Run, tmp_path: Path) -> None:

@@ -54,14 +54,18 @@ def write_nifti(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> P
 
 
 def official(
-    folder: Path, patient: str = PATIENT, frames: tuple[int, int] = (1, 12), info: str | None = "ED: 1\nES: 12\n"
+    folder: Path,
+    patient: str = PATIENT,
+    frames: tuple[int, int] = (1, 12),
+    info: str | None = "ED: 1\nES: 12\n",
+    affine: np.ndarray = AFFINE,
 ) -> Path:
     """A patient of the challenge's layout: heart(n) at each frame n."""
     for number in frames:
         image, label = heart(number)
         stem = folder / patient / f"{patient}_frame{number:02d}"
-        write_nifti(stem.with_name(f"{stem.name}.nii.gz"), image)
-        write_nifti(stem.with_name(f"{stem.name}_gt.nii.gz"), label)
+        write_nifti(stem.with_name(f"{stem.name}.nii.gz"), image, affine)
+        write_nifti(stem.with_name(f"{stem.name}_gt.nii.gz"), label, affine)
     if info is not None:
         (folder / patient / "Info.cfg").write_text(info + "Group: DCM\nHeight: 184.0\n")
     return folder / patient
