@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -182,25 +182,37 @@ class Fingerprint:
 
 def check_case(case: Case, *, num_classes: int, dims: int, channels: int, source: str) -> None:
     """Raise UserError with one line when a case cannot be trained on or evaluated."""
+    for _, told in faults_of(case, num_classes=num_classes, dims=dims, channels=channels):
+        raise UserError(f"{source}: {told}")
+
+
+def faults_of(case: Case, *, num_classes: int, dims: int, channels: int) -> Iterator[tuple[str, str]]:
+    """Why a case cannot be trained on or evaluated: (kind, what was found and expected), the first of each kind.
+
+    Kinds: "axes", "empty", "label-shape", "nan", "constant", "label-values". Where the axes are wrong, nothing else
+    is looked at.
+    """
     image, label = case.image, case.label
     if image.ndim != dims + 1 or image.shape[0] != channels:
         expected = f"{channels} channel(s) and {dims} spatial axes"
-        raise UserError(f"{source}: image has shape {tuple(image.shape)}, expected {expected}")
+        yield "axes", f"image has shape {tuple(image.shape)}, expected {expected}"
+        return
     if image.size == 0:
-        raise UserError(f"{source}: image is empty (shape {tuple(image.shape[1:])}), expected voxels")
+        yield "empty", f"image is empty (shape {tuple(image.shape[1:])}), expected voxels"
+        return
     if label is not None and label.shape != image.shape[1:]:
-        raise UserError(f"{source}: image {tuple(image.shape[1:])} and label {tuple(label.shape)} differ in shape")
+        yield "label-shape", f"image {tuple(image.shape[1:])} and label {tuple(label.shape)} differ in shape"
     if not np.isfinite(image).all():
         count = int((~np.isfinite(image)).sum())
-        raise UserError(f"{source}: image has {count} NaN or infinite voxels, expected finite values")
-    for channel in range(channels):
-        if image[channel].min() == image[channel].max():
-            value = float(image[channel].min())
-            raise UserError(f"{source}: image is constant ({value:g} everywhere), expected varying intensities")
-    if label is not None:
+        yield "nan", f"image has {count} NaN or infinite voxels, expected finite values"
+    for channel in image:
+        if channel.min() == channel.max():
+            yield "constant", f"image is constant ({float(channel.min()):g} everywhere), expected varying intensities"
+            break
+    if label is not None and label.size:
         top = int(label.max())
         if top >= num_classes:
-            raise UserError(f"{source}: label has values up to {top}, expected 0 to {num_classes - 1}")
+            yield "label-values", f"label has values up to {top}, expected 0 to {num_classes - 1}"
 
 
 @dataclass(frozen=True)

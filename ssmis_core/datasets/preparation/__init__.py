@@ -21,7 +21,7 @@ from ssmis_core.datasets.preparation.splits import Split, Wish, split_cases
 from ssmis_core.errors import UserError
 from ssmis_core.files import alone, read_json, write_json
 
-__all__ = ["CASES", "MANIFEST", "Preparation", "Recipe", "Wish", "fingerprint", "prepare_folder"]
+__all__ = ["CASES", "MANIFEST", "Preparation", "Recipe", "Wish", "class_names_of", "fingerprint", "prepare_folder"]
 
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
@@ -102,7 +102,7 @@ def prepare_folder(
         problems = tuple(one.reason for one in done if one.state == "failed")
         records = {one.id: one.record for one in done if one.record is not None}
         if not problems:
-            names, problem = _names(records, names)
+            names, problem = class_names_of({case_id: record["label"] for case_id, record in records.items()}, names)
             problems = (problem,) if problem else ()
         result = Preparation(
             out,
@@ -211,16 +211,21 @@ def _run(
     return [found[case.id] for case in cases]
 
 
-def _names(records: Mapping[str, Any], names: Sequence[str] | None) -> tuple[tuple[str, ...] | None, str]:
-    """(class names, "") of all labels together, or (None, what is wrong); names: those that the user gave, if any."""
-    values = sorted({int(value) for record in records.values() for value in record["label"] or ()} | {0})
+def class_names_of(
+    labels: Mapping[str, Mapping[str, int] | None], names: Sequence[str] | None
+) -> tuple[tuple[str, ...] | None, str]:
+    """(class names, "") of all labels together, or (None, what is wrong).
+
+    labels: {case: {class: voxels}}, None for a case without; names: those that the user gave, if any.
+    """
+    values = sorted({int(value) for voxels in labels.values() for value in voxels or ()} | {0})
     found = ", ".join(map(str, values[:20]))
     if len(values) == 1:
         return None, "no label has anything but background, expected at least one labeled case with a structure"
     if names is not None:
         if values[-1] < len(names):
             return tuple(names), ""
-        case_id = next(one for one, record in records.items() if str(values[-1]) in (record["label"] or ()))
+        case_id = next(one for one, voxels in labels.items() if str(values[-1]) in (voxels or ()))
         return None, f"labels have the values {found} (the last in {case_id!r}), but {len(names) - 1} classes are named"
     lost = sorted(set(range(values[-1])) - set(values))
     if lost:

@@ -45,12 +45,13 @@ def files_of(image: Path) -> list[Path]:
     return [image]
 
 
-def find_cases(source: Path) -> list[Found]:
+def find_cases(source: Path, faults: list[str] | None = None) -> list[Found]:
     """The cases of a folder with images/ and labels/ (or imagesTr/ and labelsTr/), by name.
 
     A label has its image's name, or that with _label, _labels, _seg, _mask or _gt; an image without one is unlabeled.
     Names that end in _0000, _0001, ... are channels of one case, where there is a _0000.
-    Raises UserError for no such folder, a label without an image, a lost channel, and one name in two formats.
+    faults: where given, a line is added for each label without an image, lost channel, and name in two formats, and
+    the rest is found all the same. Raises UserError for these otherwise, and for a folder without scans anyway.
     """
     if not source.is_dir():
         raise UserError(f"{source}: no such folder")
@@ -58,10 +59,10 @@ def find_cases(source: Path) -> list[Found]:
     if layout is None:
         expected = "images/ and, for the labeled ones, labels/ (or imagesTr/ and labelsTr/)"
         raise UserError(f"{source}: has no folder of scans, expected {expected}")
-    images = _channels(_by_name(layout[0]), layout[0])
+    images = _channels(_by_name(layout[0], faults), layout[0], faults)
     if not images:
         raise UserError(f"{layout[0]}: holds no scans, expected NIfTI, NRRD or MetaImage files, or DICOM folders")
-    labels = _labels(_by_name(layout[1]) if layout[1].is_dir() else {}, images, layout[1])
+    labels = _labels(_by_name(layout[1], faults) if layout[1].is_dir() else {}, images, faults)
     return [Found(case_id, files, labels.get(case_id)) for case_id, files in sorted(images.items())]
 
 
@@ -95,7 +96,14 @@ def told_by_source(source: Path) -> dict[str, Any]:
     return told
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
+def _told(fault: str, faults: list[str] | None) -> None:
+    """Keep a fault, where somebody collects them; else it ends the search."""
+    if faults is None:
+        raise UserError(fault)
+    faults.append(fault)
+
+
+def _by_name(folder: Path, faults: list[str] | None) -> dict[str, Path]:
     """{name without ending: path} of the images in a folder."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -103,30 +111,35 @@ def _by_name(folder: Path) -> dict[str, Path]:
             continue
         name = stem(path)
         if name in found:
-            raise UserError(f"{path}: has the name of {found[name].name}, expected one file a case")
+            _told(f"{path}: has the name of {found[name].name}, expected one file a case", faults)
+            continue
         found[name] = path
     return found
 
 
-def _channels(paths: dict[str, Path], folder: Path) -> dict[str, tuple[Path, ...]]:
+def _channels(paths: dict[str, Path], folder: Path, faults: list[str] | None) -> dict[str, tuple[Path, ...]]:
     """{case: its files in the order of their channels}."""
     cases: dict[str, dict[int, Path]] = {}
+    wholes = []
     for name, path in paths.items():
         match = CHANNEL.fullmatch(name)
         if match and f"{match[1]}_0000" in paths:
             cases.setdefault(match[1], {})[int(match[2])] = path
         else:
-            if name in cases:
-                raise UserError(f"{path}: {folder} has channels of {name!r} as well, expected one or the other")
-            cases[name] = {0: path}
+            wholes.append(name)
+    for name in wholes:
+        if name in cases:
+            _told(f"{paths[name]}: {folder} has channels of {name!r} as well, expected one or the other", faults)
+        else:
+            cases[name] = {0: paths[name]}
     for case_id, channels in cases.items():
         lost = sorted(set(range(len(channels))) - set(channels))
         if lost:
-            raise UserError(f"{folder}: case {case_id!r} has no channel {lost[0]:04d}, but later ones")
+            _told(f"{folder}: case {case_id!r} has no channel {lost[0]:04d}, but later ones", faults)
     return {case_id: tuple(channels[number] for number in sorted(channels)) for case_id, channels in cases.items()}
 
 
-def _labels(paths: dict[str, Path], cases: Iterable[str], folder: Path) -> dict[str, Path]:
+def _labels(paths: dict[str, Path], cases: Iterable[str], faults: list[str] | None) -> dict[str, Path]:
     """{case: its label}."""
     cases = set(cases)
     labels: dict[str, Path] = {}
@@ -136,9 +149,9 @@ def _labels(paths: dict[str, Path], cases: Iterable[str], folder: Path) -> dict[
         ]
         if not fits:
             example = f", such as {min(cases)!r}"
-            raise UserError(f"{path}: no image has the name of this label, expected that of one{example}")
-        case_id = fits[0]
-        if case_id in labels:
-            raise UserError(f"{path}: case {case_id!r} has the label {labels[case_id].name} as well, expected one")
-        labels[case_id] = path
+            _told(f"{path}: no image has the name of this label, expected that of one{example}", faults)
+        elif fits[0] in labels:
+            _told(f"{path}: case {fits[0]!r} has the label {labels[fits[0]].name} as well, expected one", faults)
+        else:
+            labels[fits[0]] = path
     return labels

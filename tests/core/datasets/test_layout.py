@@ -1,0 +1,45 @@
+"""Which files of a folder belong together, and what is told of those that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssmis_core.datasets.preparation.layout import find_cases
+from ssmis_core.errors import UserError
+
+
+def folder_of(root: Path, *names: str) -> Path:
+    """A folder with empty files of these names: what is in them is not looked at."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+FAULTS = {
+    "no image has the name": ("labels/bela.nii.gz",),
+    "has the label": ("labels/anna.nii.gz", "labels/anna_seg.nii.gz"),
+    "has the name of anna.mha": ("images/anna.mha",),
+    "has channels of 'anna' as well": ("images/anna_0000.nii.gz", "images/anna_0001.nii.gz"),
+    "has no channel 0001": ("images/dora_0000.nii.gz", "images/dora_0002.nii.gz"),
+}
+
+
+@pytest.mark.parametrize("told", FAULTS)
+def test_a_file_that_fits_nowhere_is_one_line_and_with_a_list_the_rest_is_found(told: str, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "images/anna.nii.gz", "images/carl.nii.gz", "labels/carl.nii.gz", *FAULTS[told])
+    with pytest.raises(UserError, match=told) as error:
+        find_cases(folder)
+    faults: list[str] = []
+    cases = {case.id: case for case in find_cases(folder, faults)}
+    assert faults == [str(error.value)] and "\n" not in faults[0]
+    assert {"anna", "carl"} <= set(cases) and cases["carl"].label == folder / "labels" / "carl.nii.gz"
+
+
+def test_several_faults_are_all_told(tmp_path: Path) -> None:
+    names = ("images/anna.nii.gz", "images/anna.nrrd", "labels/bela.nii.gz", "labels/cara.nii.gz")
+    faults: list[str] = []
+    assert [case.id for case in find_cases(folder_of(tmp_path, *names), faults)] == ["anna"]
+    assert len(faults) == 3
