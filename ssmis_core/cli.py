@@ -16,7 +16,7 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
 
-from ssmis_core import __version__, cli_data, cli_prepare, cli_runs
+from ssmis_core import __version__, cli_check, cli_data, cli_prepare, cli_runs
 from ssmis_core.errors import NonFiniteLoss, UserError
 
 USER_MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
@@ -33,7 +33,7 @@ app.add_typer(data, name="data")
 data.command("list")(cli_data.list_)
 data.command("fetch")(cli_data.fetch)
 data.command("prepare")(cli_prepare.prepare)
-data.command("check")(cli_data.check)
+data.command("check")(cli_check.check)
 app.command()(cli_runs.methods)
 app.command()(cli_runs.train)
 app.command()(cli_runs.stop)

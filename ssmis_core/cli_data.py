@@ -1,4 +1,4 @@
-"""`ssmis data list`, `fetch` and `check`."""
+"""`ssmis data list` and `fetch`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ssmis_core.cli_options import Counter, DataOptions, DataRoot, DatasetName
+from ssmis_core.cli_options import DatasetName
 from ssmis_core.errors import UserError
 
 
@@ -58,23 +58,3 @@ def fetch(
     from ssmis_core.datasets.download import fetch as download
 
     print(download(name, to, workers=workers, base_url=base_url, progress=not quiet, only=only or None))
-
-
-def check(name: DatasetName, data_root: DataRoot = None, data_option: DataOptions = None) -> None:
-    """Open every case once, tabulate what is there and list what is wrong (exit code 1 when something is).
-
-    \b
-    Examples:
-      ssmis data check la --data-root scans/la
-      ssmis data check phantom --data-option size=32
-    """
-    from ssmis_core.cli_values import data_options
-    from ssmis_core.datasets import open_dataset
-    from ssmis_core.datasets.check import survey
-
-    dataset = open_dataset(name, data_root, **data_options(data_option))
-    found = survey(dataset, progress=Counter("checked"))
-    print(found.table())
-    print("\n".join(found.problems) or "no problems")
-    if found.problems:
-        raise typer.Exit(1)
