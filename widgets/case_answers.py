@@ -11,7 +11,6 @@ import torch
 
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.devices import choose_device
-from ssmis_core.errors import UserError
 from ssmis_core.evaluation import decide, predict_probabilities
 from ssmis_core.methods.base import Method
 from ssmis_core.runs import Run
@@ -50,11 +49,7 @@ class Answers:
     def prediction(self, case: Case) -> np.ndarray:
         """The label map uint8 [*spatial] that was scored: from the run's predictions/, else computed anew."""
         if (self.run.path / "predictions" / f"{case.id}.nii.gz").is_file():
-            found = read_prediction(self.run, case.id, self.dataset.dims)
-            if found.shape != case.shape:
-                told = f"prediction of {case.id} has shape {found.shape}, expected that of the scan, {case.shape}"
-                raise UserError(f"{self.run.path}: {told}; evaluate it again")
-            return found
+            return read_prediction(self.run, case)
         return decide(self.probabilities(case.id), largest_component=self.keeps_largest)
 
     def uncertainty(self, case: Case) -> np.ndarray:

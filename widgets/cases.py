@@ -13,7 +13,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
 from widgets import style
 from widgets.results import case_scores
-from widgets.review.nifti import read_labels
+from widgets.review.nifti import read_case_labels
 from widgets.slices import Outline, Panel, class_outlines, panels
 
 
@@ -39,12 +39,15 @@ def shared_spacing(cases: Sequence[Case]) -> tuple[float, ...] | None:
     return spacings.pop() if len(spacings) == 1 else None
 
 
-def read_prediction(run: Run, case_id: str, dims: int) -> np.ndarray:
-    """The label map that a run predicted for a case, uint8 [*spatial]; UserError where it is not there or damaged."""
-    path = Path(run.path) / "predictions" / f"{case_id}.nii.gz"
+def read_prediction(run: Run, case: Case) -> np.ndarray:
+    """The label map that a run predicted for a case, uint8 [*spatial] on the case's grid.
+
+    Raises UserError where it is not there or damaged.
+    """
+    path = Path(run.path) / "predictions" / f"{case.id}.nii.gz"
     if not path.is_file():
         raise UserError(f"{path}: no such prediction, expected one from evaluate_run(run) with nibabel installed")
-    return read_labels(path, dims=dims)[0]
+    return read_case_labels(path, case)
 
 
 def best_median_worst(run: Run, dataset: Dataset, *, title: str, others: Mapping[str, Run] | None = None) -> go.Figure:
@@ -61,7 +64,7 @@ def best_median_worst(run: Run, dataset: Dataset, *, title: str, others: Mapping
         dice = case_scores(one, "dice")
         for rank, case in cases.items():
             assert case.label is not None
-            predicted = read_prediction(one, case.id, dataset.dims)
+            predicted = read_prediction(one, case)
             outlines = class_outlines(case.label, dataset.class_names, role="reference", dash="dot")
             outlines += class_outlines(predicted, dataset.class_names, role="prediction")
             head = f"{rank}: {case.id}" if one is run else f"{name}, {case.id}"

@@ -124,7 +124,7 @@ def test_labels_are_drawn_only_where_they_are_to_be_shown() -> None:
 
 def test_a_prediction_that_is_not_there_is_an_error_that_names_the_file(make_run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"phantom-080\.nii\.gz"):
-        read_prediction(make_run("a", [0.5]), "phantom-080", 2)
+        read_prediction(make_run("a", [0.5]), open_dataset("phantom", dims=2, size=32).load("phantom-080"))
 
 
 def test_the_diagram_says_in_words_what_it_shows() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssmis_core.datasets import Case, Grid
 from ssmis_core.errors import UserError
 
 
@@ -37,3 +38,20 @@ def read_labels(
     if not np.array_equal(labels, raw):
         raise UserError(f"{path}: has values that are not whole numbers from 0 to 255, expected labels")
     return labels, np.asarray(image.affine, np.float64)
+
+
+def read_case_labels(path: Path, case: Case) -> np.ndarray:
+    """Labels uint8 [*spatial] on the case's own grid, from a file on it or on the grid that the scan's file had.
+
+    Exact where that grid was only turned; by the nearest voxel where it was resampled. Raises UserError as
+    `read_labels` does, and for labels on neither grid.
+    """
+    if case.original is None:
+        return read_labels(path, shape=case.shape)[0]
+    from ssmis_core.datasets.grids import resample_label
+
+    labels, _ = read_labels(path, shape=case.original.shape)
+    flat = len(case.shape) == 2
+    grid = Grid((*case.shape, 1) if flat else case.shape, case.affine)
+    back = resample_label(labels, case.original, grid)
+    return back[..., 0] if flat else back

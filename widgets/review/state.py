@@ -15,7 +15,7 @@ from ssmis_core.datasets import Case
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.runs import Run
 from widgets.review.corrections import Corrections
-from widgets.review.nifti import read_labels
+from widgets.review.nifti import read_case_labels
 from widgets.review.order import Ranked, ranked_cases
 from widgets.review.remarks import Remark, Remarks
 
@@ -125,7 +125,7 @@ class Review:
         """The labels that the run predicted: those in its folder, else made anew from its weights."""
         path = self.run.path / f"predictions{self._ending}" / f"{case.id}.nii.gz"
         if path.is_file():
-            return read_labels(path, shape=case.shape)[0]
+            return read_case_labels(path, case)
         import torch
 
         from ssmis_core.evaluation import decide
