@@ -68,7 +68,9 @@ def same_images(cases: Sequence[CaseFacts]) -> Iterator[Finding]:
     for group in _groups(cases, lambda case: case.image_hash):
         kept_apart = {case.split for case in group} & set(HELD_OUT)
         kind = "leak" if kept_apart and len({case.split for case in group}) > 1 else "repeated"
-        yield Finding(kind, f"{_names(group, split=True)}: voxel by voxel the same image", _ids(group))
+        outlines = {case.label_hash for case in group if case.voxels is not None}
+        told = "voxel by voxel the same image" + (", with labels that differ" if len(outlines) > 1 else "")
+        yield Finding(kind, f"{_names(group, split=True)}: {told}", _ids(group))
 
 
 def same_labels(cases: Sequence[CaseFacts]) -> Iterator[Finding]:

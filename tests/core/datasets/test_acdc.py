@@ -194,6 +194,8 @@ def test_an_unknown_case_suggests_the_nearest(tmp_path: Path) -> None:
 def test_the_real_volumes_are_whole_and_as_the_data_card_says(real_acdc: Path) -> None:
     outcome = survey(open_dataset("acdc", real_acdc))
     assert outcome.problems == [] and dict(outcome.counted) == {"train": 140, "validation": 20, "test": 40}
+    twice = [finding.cases for finding in outcome.findings if finding.kind == "repeated"]
+    assert twice == [tuple(f"patient{n}_frame{frame}" for n in ("074", "076")) for frame in ("01", "02")]
     shapes = np.array([case.shape for case in outcome.cases])
     assert shapes.min() == 6 and shapes[:, :2].min() == 154 and shapes.max(0).tolist() == [428, 512, 18]
     train = [case for case in outcome.cases if case.split == "train"]

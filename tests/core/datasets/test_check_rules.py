@@ -48,6 +48,13 @@ def test_usual_cases_have_no_findings() -> None:
     assert list(rules.names_of_patients(cases)) == []
 
 
+def test_it_is_told_whether_the_labels_of_one_image_differ() -> None:
+    same, bare = {"image_hash": "image of a"}, fact("c", label=None, image_hash="image of a")
+    (alike,) = rules.same_images([fact("a"), fact("b", **same, label_hash="label of a"), bare])
+    (other,) = rules.same_images([fact("a"), fact("b", **same), bare])
+    assert "labels that differ" in other.text and "labels that differ" not in alike.text
+
+
 def test_no_cases_and_one_case_are_compared_with_nothing() -> None:
     assert rules.compare([], NAMES) == rules.compare([fact("a")], NAMES) == []
 
