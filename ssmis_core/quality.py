@@ -97,7 +97,7 @@ def judge(batch: Batch, views: Views, bank: VolumeBank) -> list[dict[str, Any]]:
         known = [] if view is None else _judged(view, batch, bank)
         if view is None or not known:
             continue
-        parts = [_compare(answer, views, row, _truth(view, row, bank)) for row in known]
+        parts = [_compare(answer, views, row, truth_of(view, row, bank)) for row in known]
         predicted, true, certain, taught = (torch.cat(one) for one in zip(*parts, strict=True))
         rows.append({"answer": answer.name, **scores(predicted, true, certain, taught, answer.certain in views)})
     return rows
@@ -125,8 +125,8 @@ def _judged(view: View, batch: Batch, bank: VolumeBank) -> list[int]:
     return [i for i, case in enumerate(view.case) if case in unlabeled and bank.has_label(bank.ids.index(case))]
 
 
-def _truth(view: View, row: int, bank: VolumeBank) -> Tensor:
-    """The label [*patch] where a row of a view lies, turned as it is."""
+def truth_of(view: View, row: int, bank: VolumeBank) -> Tensor:
+    """The label [*patch] where a row of a view lies, turned as it is; the bank must have it."""
     dims, turn = view.value.ndim - 2, view.turn[row]
     box = view.placed(row).shape[1:]
     truth = bank.cut(bank.ids.index(view.case[row]), view.corner[row].tolist(), box, label=True, angle=turn.angle)[1]

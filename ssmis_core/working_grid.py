@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ssmis_core.resampling import coarsen_image, coarsen_label, refine, resize_nearest
 
+SLICE = "_slice_"  # between the name of a case and the number of its slice, as in the names of ACDC's slice files
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -71,9 +73,32 @@ class WorkingGrid:
         images = image.movedim(self.slice_axis + 1, 0).contiguous()
         labels = None if label is None else label.movedim(self.slice_axis, 0).contiguous()
         return [
-            Sample(f"{case_id}_slice_{k + 1}", one, None if labels is None else labels[k])
+            Sample(self.sample_id(case_id, k), one, None if labels is None else labels[k])
             for k, one in enumerate(images)
         ]
+
+    def sample_id(self, case_id: str, place: int) -> str:
+        """The name of the sample at a place (from 0) along slice_axis; of a whole case its own."""
+        return case_id if self.slice_axis is None else f"{case_id}{SLICE}{place + 1}"
+
+    def case_of(self, sample_id: str) -> str:
+        """The case that a sample is, or is a slice of."""
+        return sample_id if self.slice_axis is None else sample_id.rpartition(SLICE)[0]
+
+    def place_of(self, sample_id: str) -> int | None:
+        """Where along slice_axis a sample lies, from 0; None for a whole case."""
+        return None if self.slice_axis is None else int(sample_id.rpartition(SLICE)[2]) - 1
+
+    def lattice(self, shape: Sequence[int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(first, step): voxel j of the grid stands for what lies round first + j step, in voxels of the case's own.
+
+        shape: of the case; one number an axis of it. Along the slices both grids are the same.
+        """
+        pairs = zip(shape, self._size(shape), strict=True)
+        apart = [(own - 1) / (size - 1) if size > 1 else 1.0 for own, size in pairs]
+        factor = self.across(self.factor, 1)
+        first = tuple((f - 1) / 2 * step for f, step in zip(factor, apart, strict=True))
+        return first, tuple(f * step for f, step in zip(factor, apart, strict=True))
 
     def predictor(self, predict: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """A network's `predict` for windows of a whole case, which are flat along the slices."""

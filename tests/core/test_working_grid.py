@@ -94,6 +94,27 @@ def test_a_whole_case_is_one_sample_under_its_own_name() -> None:
     assert part.id == "a" and part.label is None and part.image.shape == (1, 20, 14, 5)
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, 2])
+@pytest.mark.parametrize(("resize", "factor"), [(None, 1), (None, 3), (40, 2), (12, 1)])
+def test_voxels_of_the_grid_lie_where_their_values_came_from(axis: int | None, resize: int | None, factor: int) -> None:
+    dims = 3 if axis is None else 2
+    grid, shape = WorkingGrid((factor,) * dims, () if resize is None else (resize,) * dims, axis), (24, 18, 15)
+    first, step = grid.lattice(shape)
+    for a in range(3):
+        places = torch.arange(shape[a], dtype=torch.float32).reshape([-1 if b == a else 1 for b in range(3)])
+        seen = grid.image(places.expand(1, *shape))[0].movedim(a, 0).flatten(1)[:, 0].numpy()
+        inside = slice(None) if shape[a] % factor == 0 or resize else slice(0, shape[a] // factor)
+        wanted = first[a] + step[a] * np.arange(len(seen))
+        np.testing.assert_allclose(seen[inside], wanted[inside], atol=0.5 if resize and a != axis else 1e-5)
+
+
+def test_a_sample_tells_its_case_and_its_place() -> None:
+    flat, whole = WorkingGrid((1, 1), (), 2), WorkingGrid((1, 1, 1))
+    assert flat.sample_id("a_slice_3", 0) == "a_slice_3_slice_1"
+    assert (flat.case_of("a_slice_3_slice_12"), flat.place_of("a_slice_3_slice_12")) == ("a_slice_3", 11)
+    assert (whole.sample_id("a", 0), whole.case_of("a_slice_3"), whole.place_of("a")) == ("a", "a_slice_3", None)
+
+
 # --- the bank --------------------------------------------------------------------------------------------------------
 
 
