@@ -13,6 +13,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.perturbations import virtual_adversarial
 from ssmis_core.runs import Run
 from widgets import style
+from widgets.case_controls import choosing
 from widgets.explorer import Explorer
 from widgets.measures import mean_dice
 from widgets.replay import Example, array, as_in_training, first_unlabeled
@@ -36,9 +37,11 @@ def explore_adversarial(
     if not getattr(o, "smoothness", False):
         raise UserError(f"method {scene.config.method} makes no adversarial noise, expected ssnet with smoothness on")
     case = scene.known(case)
+    shown = _Pictures(scene, case)
+    chosen, compute = choosing(scene, case, shown.compute)
     row = {"continuous_update": False}
     controls = {
-        "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
+        **chosen,
         "epsilon": ipywidgets.FloatSlider(
             o.epsilon, min=0, max=max(4 * o.epsilon, 10), step=0.5, description="length ε", **row
         ),
@@ -51,7 +54,6 @@ def explore_adversarial(
         ),
         "dropout": ipywidgets.Checkbox(False, description="dropout as in training", indent=False),
     }
-    shown = _Pictures(scene, case)
     reading = "Orange is the answer to the scan, red-orange the answer to the scan with noise."
     if scene.dataset.num_classes > 2:
         reading = "Lines in the colour of each class are the answer to the scan, dashed ones to the scan with noise."
@@ -60,7 +62,7 @@ def explore_adversarial(
         f"{reading} Above, the noise was searched for; below, it is random and of the same length.",
         controls,
         [shown.worst, shown.random],
-        shown.compute,
+        compute,
     )
 
 

@@ -19,6 +19,7 @@ from ssmis_core.pseudo_labels import hard_label
 from ssmis_core.runs import Run
 from ssmis_core.views import Views
 from widgets import style
+from widgets.case_controls import choosing
 from widgets.copy_paste import WORDS, seen
 from widgets.explorer import Explorer
 from widgets.measures import mean_dice, percent
@@ -44,10 +45,13 @@ def explore_copy_paste(
     if not isinstance(scene.method, CPAM):
         raise UserError(f"method {scene.config.method} pastes no boxes of scans, expected cpam or cpam_trcm")
     shown = _Pictures(scene, scene.method, scene.known(case))
+    asked, answer = ("Purple", "Orange is its answer")
+    if scene.dataset.num_classes > 2:
+        asked, answer = ("Dashed, in the colour of each class,", "Lines that are not dashed are its answer")
     return Explorer(
         f"What does the student see, and what does it learn from? {scene.config.method}, {scene.trained}",
-        "Green is the edge of the box. Purple is what the student is asked for: a label, or on unlabeled sides the "
-        "teacher's pseudo-label. Orange is its answer. Voxels inside the red-orange lines do not count.",
+        f"Green is the edge of the box. {asked} is what the student is asked for: a label, or on unlabeled sides the "
+        f"teacher's pseudo-label. {answer}. Voxels inside the red-orange lines do not count.",
         shown.controls,
         shown.viewers,
         shown.compute,
@@ -61,7 +65,10 @@ class _Pictures:
         self.scene, self.method, self.case = scene, method, ""
         self.seen: tuple[Any, Example, Step, Views] | None = None
         o, seed, row = method.options, scene.config.seed, {"continuous_update": False}
-        labeled, example = scene.dataset.split(scene.config.labeled)[0], scene.example(case)
+        self.labeled = scene.dataset.split(scene.config.labeled)[0]
+        labeled, example = [one for known in self.labeled for one in scene.samples(known)], scene.example(case)
+        chosen, self.compute = choosing(scene, case, self.compute_sample)
+        chosen["case"].description = "unlabeled a"
         mixes = [(NAMES[name], name) for name in method.mixes]
         half = example.batch.num_labeled // 2
         corner = np.argwhere(method.box(example.batch, example.draws).numpy() == 0).min(0)
@@ -70,7 +77,7 @@ class _Pictures:
             for axis, c, places in zip("xyz", corner, method.box_places(scene.config.patch), strict=False)
         ]
         self.controls: dict[str, Any] = {
-            "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="unlabeled a"),
+            **chosen,
             "labeled_a": ipywidgets.Dropdown(options=labeled, value=example.batch.case[0], description="labeled a"),
             "labeled_b": ipywidgets.Dropdown(options=labeled, value=example.batch.case[half], description="labeled b"),
             "above": ipywidgets.Dropdown(options=mixes, value=mixes[0][1], description="mix above"),
@@ -91,7 +98,7 @@ class _Pictures:
         image = example.batch.image[0, 0].numpy()
         self.viewers = [Viewer(image, spacing=example.spacing, name="mix") for _ in range(2)]
 
-    def compute(self, **values: Any) -> dict[str, Any]:
+    def compute_sample(self, **values: Any) -> dict[str, Any]:
         """Draw both mixes; the box, the believed regions, the pseudo-labels and the losses in numbers."""
         self.fit_box(values["share"])
         example, step, views = self.look(values)
@@ -128,10 +135,12 @@ class _Pictures:
         return self.seen[1:]
 
     def pairs(self, first: str, second: str) -> list[str]:
-        """The labeled cases of the batch: these two as the first of labeled a and of labeled b, others beside them."""
-        half = self.method.sampling.labeled // 2
-        known = self.scene.dataset.split(self.scene.config.labeled)[0]
-        others = [one for one in known if one not in (first, second)] or [first]
+        """The labeled samples of the batch: these two as the first of labeled a and of labeled b, others beside them.
+
+        Others are cases; of those that are seen slice by slice the batch has the slice that `Scene.sample` takes.
+        """
+        half, taken = self.method.sampling.labeled // 2, [self.scene.case_of(one) for one in (first, second)]
+        others = [one for one in self.labeled if one not in taken] or [first]
         beside = [others[n % len(others)] for n in range(2 * (half - 1))]
         return [first, *beside[: half - 1], second, *beside[half - 1 :]]
 

@@ -17,6 +17,7 @@ from ssmis_core.losses import dice_loss
 from ssmis_core.metrics import evaluate
 from ssmis_core.runs import Run
 from widgets import style
+from widgets.case_controls import choosing
 from widgets.chart import Chart
 from widgets.distance import level_set, transform_curve
 from widgets.explorer import Explorer
@@ -41,26 +42,26 @@ def explore_distance(
     scene = scene_of(run, data_root=data_root)
     case = scene.known(case)
     shown = _Pictures(scene, case)
+    chosen, compute = choosing(scene, case, shown.compute)
     row = {"continuous_update": False}
     own = float(getattr(scene.method.options, "steepness", 1500.0))
     steps = [(f"{k:g}", float(k)) for k in sorted({*STEEPNESS, own})]
     names = list(enumerate(scene.dataset.class_names))[1:]
     controls: dict[str, Any] = {
-        "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
         "level": ipywidgets.FloatSlider(0.0, min=-1, max=1, step=0.02, description="level of s", **row),
         "k": ipywidgets.SelectionSlider(options=steps, value=own, description="steepness k", **row),
         "dropout": ipywidgets.Checkbox(False, description="dropout as in training", indent=False),
     }
     if len(names) > 1:
         which = ipywidgets.Dropdown(options=[(name, k) for k, name in names], description="class")
-        controls = {"case": controls.pop("case"), "which": which, **controls}
+        controls = {"which": which, **controls}
     return Explorer(
         f"How far is it to the border? {scene.config.method}, {scene.trained}",
         "Above, what the label says; below, what the network's tanh says. Brown is inside, violet outside; green are "
         "voxels that the soft mask σ(−k s) leaves undecided.",
-        controls,
+        {**chosen, **controls},
         [shown.by_label, shown.by_network],
-        shown.compute,
+        compute,
         [shown.level_set, shown.curve],
     )
 

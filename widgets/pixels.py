@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ssmis_core.datasets import Case
+
 
 def best_slice(mask: np.ndarray) -> int:
     """The cut across the last axis with the most non-zero voxels; the middle one of an empty mask; 0 in 2D."""
@@ -13,6 +15,12 @@ def best_slice(mask: np.ndarray) -> int:
         return 0
     filled = (np.asarray(mask) != 0).sum((0, 1))
     return int(filled.argmax()) if filled.any() else mask.shape[2] // 2
+
+
+def fullest_slice(case: Case, axis: int) -> int:
+    """The place along an axis of a volume where the slice across it has most of the label; the middle without one."""
+    label = np.zeros(case.shape, np.uint8) if case.label is None else case.label
+    return best_slice(np.moveaxis(label, axis, 2))
 
 
 def grey(image: np.ndarray) -> np.ndarray:

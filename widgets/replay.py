@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,8 +45,17 @@ def example_batch(config: Configuration, method: Method, dataset: Dataset, *, t:
     labeled, unlabeled = labeled[: method.sampling.labeled], unlabeled[: method.sampling.unlabeled]
     cases = list(dataset.stream(labeled + unlabeled))
     bank = VolumeBank(cases, num_classes=dataset.num_classes, **vars(config.grid))
-    clock, own = clock_at(config, method, t), len(bank.samples_of(labeled))
-    return assemble(bank, own, config, method, clock, Draws(config.seed).at(clock), spacing=cases[0].spacing)
+    clock, own = clock_at(config, method, t), bank.samples_of(labeled)
+    others = bank.samples_of(unlabeled)
+    spacing = shared_spacing(bank, {case.id: case.spacing for case in cases})
+    return assemble(bank, own, others, config, method, clock, Draws(config.seed).at(clock), spacing=spacing)
+
+
+def shared_spacing(bank: VolumeBank, spacings: Mapping[str, tuple[float, ...] | None]) -> tuple[float, ...] | None:
+    """The mm a voxel that all samples of a bank have on its grid, from those of their cases; None where they differ."""
+    known = [spacings[case] for case in bank.cases]
+    found = {None if one is None else bank.spacing(number, one) for number, one in enumerate(known)}
+    return found.pop() if len(found) == 1 else None
 
 
 def clock_at(config: Configuration, method: Method, t: int | None) -> Clock:
@@ -57,7 +66,8 @@ def clock_at(config: Configuration, method: Method, t: int | None) -> Clock:
 
 def assemble(
     bank: VolumeBank,
-    labeled: int,
+    labeled: Sequence[int],
+    unlabeled: Sequence[int],
     config: Configuration,
     method: Method,
     clock: Clock,
@@ -66,16 +76,12 @@ def assemble(
     spacing: tuple[float, ...] | None,
     fixed: Mapping[str, Any] | None = None,
 ) -> Example:
-    """The batch of a moment from a bank whose first `labeled` samples are the labeled ones.
+    """The batch of a moment from samples of a bank.
 
-    spacing: mm a voxel of the scans, before they were brought to the coarser grid; fixed: draws of the batch by name.
+    labeled, unlabeled: their numbers in the bank; spacing: mm a voxel of its grid; fixed: draws of the batch by name.
     """
-    numbers = range(len(bank.ids))
-    batches = Batches(
-        bank, labeled=numbers[:labeled], unlabeled=numbers[labeled:], patch=config.patch, sampling=method.sampling
-    )
-    coarse = None if spacing is None else bank.spacing(0, spacing)
-    return Example(batches.at(clock, draws.fixed(**(fixed or {}))), clock, draws, coarse)
+    batches = Batches(bank, labeled=labeled, unlabeled=unlabeled, patch=config.patch, sampling=method.sampling)
+    return Example(batches.at(clock, draws.fixed(**(fixed or {}))), clock, draws, spacing)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ssmis_core.methods.ssnet import PROTOTYPE_ORDERS
 from ssmis_core.runs import Run
 from ssmis_core.separation import class_distances, feature_axes, separation_ratio, silhouette, spread_shown
 from widgets import style
+from widgets.case_controls import choosing
 from widgets.chart import Chart
 from widgets.explorer import Explorer
 from widgets.feature_plane import Cloud, feature_plane
@@ -43,13 +44,15 @@ def explore_separation(
     if not getattr(o, "separation", False):
         raise UserError(f"method {scene.config.method} has no prototypes, expected ssnet with separation on")
     case = scene.known(case)
+    shown = _Pictures(scene, case)
+    chosen, compute = choosing(scene, case, shown.compute)
     row = {"continuous_update": False}
     names = list(scene.dataset.class_names)
     known = [(name, k) for k, name in enumerate(names) if k or o.background]
     first = known[min(1, len(known) - 1)][1] if o.background else known[0][1]
     labelled = scene.reference(case, scene.example(case)) is not None
     controls = {
-        "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
+        **chosen,
         "which": ipywidgets.Dropdown(options=known, value=first, description="prototypes of"),
         "by": ipywidgets.Dropdown(options=BY, value=BY[0 if labelled else 1], description="classes by"),
         "axes": ipywidgets.Dropdown(options=(TOWARDS, PRINCIPAL), description="axes"),
@@ -60,14 +63,13 @@ def explore_separation(
         ),
         "dropout": ipywidgets.Checkbox(False, description="dropout as in training", indent=False),
     }
-    shown = _Pictures(scene, case)
     return Explorer(
         f"Do the classes lie apart in feature space? {scene.config.method}, {scene.trained}",
         "Each point is a voxel, each diamond a prototype, each cross a voxel that is answered wrong. In the map, dark "
         "is near to the prototypes.",
         controls,
         [shown.viewer],
-        shown.compute,
+        compute,
         [shown.chart],
     )
 

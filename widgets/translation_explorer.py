@@ -18,6 +18,7 @@ from ssmis_core.runs import Run
 from ssmis_core.views import Views
 from widgets import style
 from widgets.boxes import Box, boxes
+from widgets.case_controls import choosing
 from widgets.chart import Chart
 from widgets.explorer import Explorer
 from widgets.measures import mean_dice, percent
@@ -44,11 +45,13 @@ def explore_translation(
     if not getattr(scene.method.options, "translation", False):
         raise UserError(f"method {scene.config.method} compares no two crops, expected tracoco with translation on")
     shown = _Pictures(scene, scene.known(case))
+    lines = "orange as the first crop has them, red-orange dashed as the second"
+    if scene.dataset.num_classes > 2:
+        lines = "in the colour of each class, dashed as the second crop has them"
     return Explorer(
         f"Does the answer depend on the surroundings? {scene.config.method}, {scene.trained}",
-        "Above: the answers of one network to the voxels that both crops show, orange as the first crop has them, "
-        "red-orange dashed as the second. Below: what the other network answers to the first crop; inside the "
-        "red-orange lines it is too unsure to teach.",
+        f"Above: the answers of one network to the voxels that both crops show, {lines}. Below: what the other network "
+        "answers to the first crop; inside the red-orange lines it is too unsure to teach.",
         shown.controls,
         [shown.crops, shown.teaching],
         shown.compute,
@@ -63,13 +66,14 @@ class _Pictures:
         self.scene, self.case = scene, ""
         self.seen: tuple[Any, Views] | None = None
         o: Any = scene.method.options
-        axes, row = "xyz"[: scene.dataset.dims], {"continuous_update": False}
+        axes, row = "xyz"[: scene.config.dims], {"continuous_update": False}
         self.corners = [
             [ipywidgets.IntSlider(description=f"{which} crop, {axis}", **row) for axis in axes]
             for which in ("first", "second")
         ]
+        chosen, self.compute = choosing(scene, case, self.compute_sample)
         self.controls: dict[str, Any] = {
-            "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
+            **chosen,
             **{f"{which}_{axis}": one for which, each in zip(("first", "second"), self.corners, strict=True)
                for axis, one in zip(axes, each, strict=True)},
             "network": ipywidgets.Dropdown(options=("1", "2"), value="1", description="network"),
@@ -87,7 +91,7 @@ class _Pictures:
         }  # fmt: skip
         image = scene.whole(case)[0]
         self.crops, self.teaching = Viewer(image, name="scan"), Viewer(image, name="scan")
-        self.space = [Chart()] if scene.dataset.dims == 3 else []
+        self.space = [Chart()] if scene.config.dims == 3 else []
 
     def begin(self, case: str) -> None:
         """Take up another case: its scan, and crops as training might draw them."""
@@ -102,7 +106,7 @@ class _Pictures:
                     slider.min, slider.max, slider.value = places
         self.crops.title = f"{case}: two crops"
 
-    def compute(self, **values: Any) -> dict[str, Any]:
+    def compute_sample(self, **values: Any) -> dict[str, Any]:
         """Draw crops, answers and regions; how far the answers are apart, and how right the sure ones are."""
         case, network, moved = values["case"], values["network"], values["case"] != self.case
         if moved:

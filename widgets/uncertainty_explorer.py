@@ -13,6 +13,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
 from ssmis_core.uncertainty import THRESHOLD_POLICIES, certainty_threshold
 from widgets import style
+from widgets.case_controls import choosing
 from widgets.explorer import Explorer
 from widgets.replay import array, first_unlabeled
 from widgets.scene import Scene, scene_of
@@ -33,10 +34,12 @@ def explore_uncertainty(
         name = scene.config.method
         raise UserError(f"method {name} has no certainty mask, expected ugmcl with intra_task and uncertainty on")
     case = scene.known(case)
+    shown = _Pictures(scene, case)
+    chosen, compute = choosing(scene, case, shown.compute)
     length = scene.method.stages(scene.config.iterations)[-1].iterations
     row = {"continuous_update": False}
     controls = {
-        "case": ipywidgets.Dropdown(options=scene.cases, value=case, description="case"),
+        **chosen,
         "passes": ipywidgets.IntSlider(o.passes, min=1, max=max(16, o.passes), description="passes", **row),
         "noise": ipywidgets.FloatSlider(o.noise, min=0, max=max(0.5, o.noise), step=0.05, description="noise", **row),
         "t": ipywidgets.IntSlider(length - 1, min=0, max=length - 1, description="iteration t", **row),
@@ -45,13 +48,12 @@ def explore_uncertainty(
             scene.config.seed, min=0, max=max(20, scene.config.seed), description="seed of the noise", **row
         ),
     }
-    shown = _Pictures(scene, case)
     return Explorer(
         f"Which voxels is the teacher sure of? {scene.config.method}, {scene.trained}",
         "Bright voxels have a high entropy. Those inside the red-orange line are left out of the intra-task term.",
         controls,
         [shown.viewer],
-        shown.compute,
+        compute,
     )
 
 

@@ -7,6 +7,14 @@ from typing import Any
 from widgets.scene import Scene
 
 
+def sliced(method: str = "ssnet", *, classes: int = 4, axis: int = 2, **options: Any) -> Scene:
+    """A small untrained method that sees volumes of the phantom slice by slice, resized and on a coarser grid."""
+    data = {"num_classes": classes, "size": (31, 29, 27)}
+    small = {"patch": (32, 32), "stride": (32, 32), "resize": (80, 64), "factor": (2, 2), "slice_axis": axis}
+    small |= {"network": "unet2d", "augmentations": ("rot_flip_or_rotate",), "iterations": 20, "filters": 2}
+    return Scene.untrained(method, **{"labeled": 4, "dataset_options": data, **small, **options})
+
+
 def scene(dims: int = 2, method: str = "ssnet", *, classes: int = 2, **options: Any) -> Scene:
     """A small untrained method on the phantom."""
     size = {2: (32, 32), 3: (32, 32, 16)}[dims]
