@@ -17,6 +17,7 @@ from ssmis_core.datasets import Dataset
 from ssmis_core.methods.cpam import MIXES, PARTS
 from ssmis_core.perturbations import box_mask, box_places, copy_paste
 from ssmis_core.pseudo_labels import hard_label
+from ssmis_core.quality import truth_of
 from ssmis_core.views import Views
 from ssmis_core.volume_bank import VolumeBank
 from widgets import style
@@ -172,15 +173,12 @@ def trusted_and_true(views: Views, example: Example, dataset: Dataset, config: C
     trusted = (views["reliable_a"].value + views["reliable_b"].value)[:, 0].cpu().numpy() > 0
     wrong: dict[bool, list[np.ndarray]] = {True: [], False: []}
     view = views["pseudo_label"]
-    for row in range(len(view.value)):
-        case = dataset.load(view.case[row])
+    for row, name in enumerate(view.case):
+        case = dataset.load(config.grid.case_of(name))
         if case.label is None:
             continue
-        bank = VolumeBank([case], num_classes=dataset.num_classes, factor=config.factor)
-        size = view.placed(row).shape[1:]
-        _, truth = bank.cut(0, [int(c) for c in view.corner[row]], size, label=True)
-        assert truth is not None
-        mistakes = (view.value[row, 0].cpu() != view.turn[row].apply(truth.long(), truth.ndim)).numpy()
+        bank = VolumeBank([case], num_classes=dataset.num_classes, **vars(config.grid))
+        mistakes = (view.value[row, 0].cpu() != truth_of(view, row, bank).long()).numpy()
         for which in (True, False):
             wrong[which].append(mistakes[trusted[row % len(trusted)] == which])
     parts = {which: np.concatenate(found) if found else np.zeros(0) for which, found in wrong.items()}

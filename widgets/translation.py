@@ -18,8 +18,8 @@ from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Dataset
 from ssmis_core.losses import confident_regions
 from ssmis_core.methods.base import Method
-from ssmis_core.resampling import coarsen_image
 from ssmis_core.views import View, Views
+from ssmis_core.volume_bank import VolumeBank
 from widgets import style
 from widgets.pixels import best_slice, cut, grey
 from widgets.replay import Example, array, foreground
@@ -29,10 +29,17 @@ FIRST, SECOND = style.SKY, style.PURPLE
 LIMITS = tuple(round(0.5 + 0.05 * n, 2) for n in range(10))
 
 
-def whole_scan(dataset: Dataset, config: Configuration, method: Method, case_id: str) -> np.ndarray:
-    """A scan [*spatial] on the grid that the method trains on, with the values that it sees there (first channel)."""
-    image = torch.from_numpy(np.ascontiguousarray(dataset.load(case_id).image))
-    return method.prepare(coarsen_image(image, config.factor))[0].numpy()
+def whole_scan(dataset: Dataset, config: Configuration, method: Method, example: Example, *, sample: int) -> np.ndarray:
+    """What a sample of a batch was cut from (first channel): a scan [*axes], or a slice of one, on the run's grid.
+
+    It has the values that crops are cut with, and is rotated as it was for this batch.
+    """
+    name, angle = example.batch.case[sample], example.batch.turn[sample].angle
+    case = dataset.load(config.grid.case_of(name))
+    bank = VolumeBank([case], num_classes=dataset.num_classes, **vars(config.grid))
+    number, scaled = bank.ids.index(name), "min_max" in method.sampling.augmentations
+    shape = bank.shape(number)
+    return bank.cut(number, [0] * len(shape), shape, label=False, scaled=scaled, angle=angle)[0][0].numpy()
 
 
 def two_crops(scan: np.ndarray, views: Views, example: Example, *, sample: int) -> go.Figure:

@@ -36,7 +36,7 @@ def test_what_the_method_saw_can_be_drawn(dims: int, classes: int, options: dict
     _, views = look(method, example)
     data = open_dataset("phantom", **config.dataset_options)
     sample = example.batch.num_labeled
-    scan = translation.whole_scan(data, config, method, example.batch.case[sample])
+    scan = translation.whole_scan(data, config, method, example, sample=sample)
     for figure in (
         translation.two_crops(scan, views, example, sample=sample),
         translation.answers_on_the_overlap(views, views, example, sample=sample),
@@ -54,7 +54,7 @@ def test_crops_are_drawn_where_they_were_cut_from_the_scan(dims: int) -> None:
     _, views = look(method, example)
     data = open_dataset("phantom", **config.dataset_options)
     for sample in range(4):
-        scan = translation.whole_scan(data, config, method, example.batch.case[sample])
+        scan = translation.whole_scan(data, config, method, example, sample=sample)
         for name in ("image", "second_image"):
             crop, corner = array(views[name], sample)[0], views[name].corner[sample].tolist()
             low = [max(0, c) for c in corner]
