@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.napari.conftest import picture, settle
-from tests.widgets.explorer_scenes import scene
+from tests.widgets.explorer_scenes import scene, sliced
 from tests.widgets.test_review_layers import METHODS
 from widgets.review.view_layers import TOPICS
 
@@ -44,6 +44,30 @@ def test_a_view_opens_where_its_patch_lies(viewer: Any, topic: str, dims: int) -
     dock.buttons["clear"].click()
     settle()
     assert [layer.name for layer in viewer.layers] == ["mine"] and own.visible
+
+
+def test_views_of_a_slice_open_on_that_slice_of_the_volume(viewer: Any) -> None:
+    from widgets.review.view_dock import ViewDock
+
+    one = sliced("cpam_trcm")
+    dock = ViewDock(viewer, one)
+    case = one.dataset.test[2]
+    dock.case.setCurrentText(case)
+    assert [dock.slice.itemText(n) for n in range(dock.slice.count())] == one.samples(case)
+    assert dock.slice.currentText() == one.sample(case)
+    dock.slice.setCurrentText(one.samples(case)[8])
+    dock.topic.setCurrentText("copy-paste mix")
+    dock.buttons["show"].click()
+    settle()
+    about = next(layer for layer in viewer.layers if layer.metadata.get("ssmis", {}).get("view") == "box")
+    assert about.data.shape[2] == 1 and about.translate[2] == viewer.dims.point[2]
+    assert viewer.layers["scan"].world_to_data(viewer.dims.point)[2] == 8
+    others = [dock.patch.itemText(n) for n in range(dock.patch.count())]
+    other = next(name for name in others if name != dock.slice.currentText())
+    dock.patch.setCurrentText(other)
+    dock.show_view()
+    assert {layer.metadata["ssmis"]["case"] for layer in viewer.layers} == {one.case_of(other)}
+    picture(viewer, "view-of-a-slice")
 
 
 def test_the_patch_of_another_scan_of_the_batch_can_be_shown(viewer: Any) -> None:

@@ -130,7 +130,7 @@ def test_a_view_lies_where_its_patch_was_cut(topic: str, dims: int) -> None:
     one, views, case = looked_at(topic, dims)
     scan = load(one.dataset, case)
     assert topic in topics_of(views) and case in cases_of(views, topic)
-    layers = view_layers(views, topic, scan, factor=one.config.factor, class_names=one.dataset.class_names)
+    layers = view_layers(views, topic, scan, grid=one.config.grid, class_names=one.dataset.class_names)
     assert np.array_equal(by_name(layers)["scan"][0], scan.image[0])
     size = np.array(scan.spacing)
     placed = [(d, look) for d, look, _ in layers if look["metadata"]["ssmis"]["role"] == "view"]
@@ -152,7 +152,9 @@ def test_a_view_lies_where_its_patch_was_cut(topic: str, dims: int) -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_view_shows_the_numbers_of_the_loss(topic: str) -> None:
     one, views, case = looked_at(topic, 3, classes=2)
-    layers = view_layers(views, topic, load(one.dataset, case), factor=(2, 2, 2), class_names=one.dataset.class_names)
+    layers = view_layers(
+        views, topic, load(one.dataset, case), grid=one.config.grid, class_names=one.dataset.class_names
+    )
     about = TOPICS[topic].about
     (data, look, _) = next(item for item in layers if item[1]["metadata"]["ssmis"].get("view") == about)
     view = views[about]
@@ -168,7 +170,7 @@ def test_a_mix_is_shown_on_the_scan_that_it_is_pasted_into() -> None:
     assert case in everyone and len(everyone) > 1
     for name in everyone:
         scan = load(one.dataset, name)
-        layers = view_layers(views, "copy-paste mix", scan, factor=(2, 2), class_names=one.dataset.class_names)
+        layers = view_layers(views, "copy-paste mix", scan, grid=one.config.grid, class_names=one.dataset.class_names)
         mixes = {look["metadata"]["ssmis"]["view"] for _, look, _ in layers if look["name"].startswith("mix")}
         assert mixes == {n for n, view in views.items() if n.startswith("mix_") and name in view.case}
 
@@ -176,7 +178,7 @@ def test_a_mix_is_shown_on_the_scan_that_it_is_pasted_into() -> None:
 def test_both_crops_of_an_overlap_have_a_frame_of_their_own() -> None:
     one, views, case = looked_at("translation overlap", 3, min_overlap=4)
     layers = view_layers(
-        views, "translation overlap", load(one.dataset, case), factor=(2, 2, 2), class_names=one.dataset.class_names
+        views, "translation overlap", load(one.dataset, case), grid=one.config.grid, class_names=one.dataset.class_names
     )
     row = views["image"].case.index(case)
     first, second = (tuple(views[name].corner[row].tolist()) for name in ("image", "second_image"))
@@ -193,21 +195,25 @@ def test_both_crops_of_an_overlap_have_a_frame_of_their_own() -> None:
 def test_the_slice_to_look_at_first_is_in_what_the_view_is_about() -> None:
     one, views, case = looked_at("translation overlap", 3, min_overlap=4)
     scan = load(one.dataset, case)
-    z = clearest_slice(views, "translation overlap", scan, factor=(2, 2, 2))
+    z = clearest_slice(views, "translation overlap", scan, grid=one.config.grid)
     assert z is not None and scan.spacing is not None
     view = views["overlap"]
     row = view.case.index(case)
     depth = (round(z / scan.spacing[2]) - 2 * view.corner[row].tolist()[2]) // 2
     assert array(view, row)[0][:, :, depth].any()
     flat, seen, name = looked_at("translation overlap", 2)
-    assert clearest_slice(seen, "translation overlap", load(flat.dataset, name), factor=(2, 2)) is None
+    assert clearest_slice(seen, "translation overlap", load(flat.dataset, name), grid=flat.config.grid) is None
 
 
 def test_several_classes_have_a_distance_map_each_and_one_is_shown() -> None:
     one, views, case = looked_at("signed distance map", 2, classes=4)
     layers = by_name(
         view_layers(
-            views, "signed distance map", load(one.dataset, case), factor=(2, 2), class_names=one.dataset.class_names
+            views,
+            "signed distance map",
+            load(one.dataset, case),
+            grid=one.config.grid,
+            class_names=one.dataset.class_names,
         )
     )
     names = [name for name in layers if name.startswith("distance,")]
@@ -218,7 +224,7 @@ def test_several_classes_have_a_distance_map_each_and_one_is_shown() -> None:
 def test_what_a_method_does_not_show_is_told_in_one_line() -> None:
     one, views, case = looked_at("uncertainty mask", 2)
     scan = load(one.dataset, case)
-    known: dict[str, Any] = {"factor": (2, 2), "class_names": one.dataset.class_names}
+    known: dict[str, Any] = {"grid": one.config.grid, "class_names": one.dataset.class_names}
     with pytest.raises(UserError, match="does not show 'copy-paste mix', it shows: signed distance map, uncertainty"):
         view_layers(views, "copy-paste mix", scan, **known)
     with pytest.raises(UserError, match="unknown view 'noise'"):

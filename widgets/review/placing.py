@@ -11,6 +11,7 @@ import numpy as np
 
 from ssmis_core.datasets import Case
 from ssmis_core.views import View
+from ssmis_core.working_grid import WorkingGrid
 from widgets import style
 from widgets.replay import array
 from widgets.review.colours import class_colours, label_colours, map_colours
@@ -33,18 +34,31 @@ FRAMES = (style.SKY, style.PURPLE)
 
 
 class Place:
-    """Puts views of one scan where their patches lie, and remembers the boxes that these fill.
+    """Puts views of one sample where their patches lie in its scan, and remembers the boxes that these fill.
 
-    factor: voxels of the scan, along each axis, to one voxel of the views' grid.
+    sample: what the views are of, the scan or a slice of it; grid: that they were made on. Of a slice everything is
+    one voxel thick across it.
     """
 
-    def __init__(self, scan: Case, factor: Sequence[int], class_names: Sequence[str]):
-        self.scan, self.factor, self.class_names = scan, tuple(factor), list(class_names)
+    def __init__(self, scan: Case, sample: str, grid: WorkingGrid, class_names: Sequence[str]):
+        self.scan, self.sample, self.grid, self.class_names = scan, sample, grid, list(class_names)
+        first, step = (np.array(one) for one in grid.lattice(scan.shape))
+        self.size = np.array(voxel_size(scan)) * step  # of a voxel of the views, in mm (or voxels of the scan)
+        self.first = np.array(voxel_size(scan)) * first  # where the middle of the grid's first voxel is
         self.boxes: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def cut(self, view: View, row: int) -> tuple[np.ndarray, tuple[int, ...]]:
+        """(maps [C, *box], corner of the box) of one row of a view, along the axes of the scan."""
+        maps, corner = array(view, row), view.corner[row].tolist()
+        place, axis = self.grid.place_of(self.sample), self.grid.slice_axis
+        if place is not None and axis is not None:
+            maps = np.expand_dims(maps, 1 + axis)
+            corner.insert(axis, place)
+        return maps, tuple(corner)
 
     def draw(self, view: View, row: int, how: str, *, visible: bool) -> list[LayerData]:
         """Layers of one row of a view; how: see `widgets.review.view_layers.Topic`."""
-        maps, corner = array(view, row), tuple(view.corner[row].tolist())
+        maps, corner = self.cut(view, row)
         self.boxes[corner] = maps.shape[1:]
         parts = self._maps(view, maps) if how == "map" else [self._plain(view, maps, how)]
         name = view.name.replace("_", " ")
@@ -59,14 +73,12 @@ class Place:
 
     def frames(self) -> list[LayerData]:
         """The edges of every patch drawn so far."""
-        fine = np.array(voxel_size(self.scan))
-        size = fine * self.factor
         layers: list[LayerData] = []
         for number, (corner, shape) in enumerate(self.boxes.items()):
-            low = np.array(corner) * size - fine / 2
-            lines = [low + ends * np.array(shape) * size for ends in edges(len(shape))]
+            low = self.first + (np.array(corner) - 0.5) * self.size
+            lines = [low + ends * np.array(shape) * self.size for ends in edges(len(shape))]
             name = "patch" if len(self.boxes) == 1 else f"patch {number + 1}"
-            pen = {"edge_color": FRAMES[number % len(FRAMES)], "edge_width": float(size.min()) / 2}
+            pen = {"edge_color": FRAMES[number % len(FRAMES)], "edge_width": float(self.size.min()) / 2}
             kept = {"case": self.scan.id, "role": "frame", "corner": corner}
             look = {"name": name, "shape_type": "line", "units": units(self.scan), "metadata": {"ssmis": kept}, **pen}
             layers.append((lines, look, "shapes"))
@@ -74,9 +86,7 @@ class Place:
 
     def _settings(self, corner: Sequence[int], name: str, view: View, how: str) -> dict[str, Any]:
         """Voxel size and place in mm (or voxels): the middle of a coarse voxel is that of the block it stands for."""
-        fine = np.array(voxel_size(self.scan))
-        coarse = fine * self.factor
-        start = np.array(corner) * coarse + (coarse - fine) / 2
+        start = self.first + np.array(corner) * self.size
         kept: dict[str, Any] = {
             "case": self.scan.id,
             "role": "view",
@@ -85,7 +95,7 @@ class Place:
             "corner": tuple(corner),
         }
         kept["contour"] = line_width(view.value.shape[2:]) if how in LINES else 0
-        place = {"scale": tuple(coarse.tolist()), "translate": tuple(start.tolist())}
+        place = {"scale": tuple(self.size.tolist()), "translate": tuple(start.tolist())}
         return {"name": name, **place, "units": units(self.scan), "metadata": {"ssmis": kept}}
 
     def _plain(self, view: View, maps: np.ndarray, how: str) -> Drawn:

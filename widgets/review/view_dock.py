@@ -27,9 +27,9 @@ class ViewDock(QWidget):
         self.viewer, self.solid = napari_viewer, solid or Solid(napari_viewer)
         self.scene: Scene | None = None
         self.folder, self.line = QLineEdit(), QLabel()
-        self.case, self.topic, self.patch = QComboBox(), QComboBox(), QComboBox()
+        self.case, self.slice, self.topic, self.patch = (QComboBox() for _ in range(4))
         self.buttons = {name: QPushButton(name) for name in ("open", "show", "clear")}
-        self._computed: tuple[str, Any] | None = None  # (case, views)
+        self._computed: tuple[str, Any] | None = None  # (sample, views)
         self._hidden: list[Any] = []
         self._lay_out(named=scene is not None)
         self._connect()
@@ -39,6 +39,7 @@ class ViewDock(QWidget):
     def use(self, scene: Scene) -> None:
         """Look at this method and its data."""
         self.scene, self._computed = scene, None
+        self.form.setRowVisible(self.slice, scene.sliced)
         for box, entries in ((self.case, scene.cases), (self.topic, list(TOPICS)), (self.patch, [])):
             box.clear()
             box.addItems(entries)
@@ -69,27 +70,36 @@ class ViewDock(QWidget):
     def _show(self) -> None:
         if self.scene is None:
             raise UserError("no run is open, expected a run folder in the field above")
-        scene, case, topic = self.scene, self.case.currentText(), self.topic.currentText()
-        if self._computed is None or self._computed[0] != case:
-            self._computed = (case, scene.look(scene.example(case))[1])
+        scene, topic = self.scene, self.topic.currentText()
+        sample = (self.slice if scene.sliced else self.case).currentText()
+        if self._computed is None or self._computed[0] != sample:
+            self._computed = (sample, scene.look(scene.example(sample))[1])
         views = self._computed[1]
         if topic not in topics_of(views):
-            shown = ", ".join(topics_of(views)) or "none of these views"
-            raise UserError(f"method {scene.config.method} does not show {topic!r}, it shows: {shown}")
-        shown_case = self._patch(cases_of(views, topic), case)
-        scan, names = load(scene.dataset, shown_case), scene.dataset.class_names
-        layers = view_layers(views, topic, scan, factor=scene.config.factor, class_names=names)
+            known = ", ".join(topics_of(views)) or "none of these views"
+            raise UserError(f"method {scene.config.method} does not show {topic!r}, it shows: {known}")
+        shown = self._patch(cases_of(views, topic), sample)
+        scan = load(scene.dataset, scene.case_of(shown))
+        where: dict[str, Any] = {"grid": scene.config.grid, "sample": shown}
+        layers = view_layers(views, topic, scan, class_names=scene.dataset.class_names, **where)
         self.clear()
         self._hidden = [layer for layer in self.viewer.layers if layer.visible]
         for layer in self._hidden:
             layer.visible = False
         added = add_layers(self.viewer, layers)
         turn_axes(self.viewer, len(scan.shape))
-        go_to(self.viewer, clearest_slice(views, topic, scan, factor=scene.config.factor))
+        go_to(self.viewer, clearest_slice(views, topic, scan, **where))
         self.viewer.layers.selection.active = next(one for one in added if role_of(one) == "view")
         self.solid.arrange()
         self.viewer.fit_to_view()
         self.say(TOPICS[topic].reading)
+
+    def _slices(self, case: str) -> None:
+        """Offer the slices of a case, where the method sees them one by one."""
+        self.slice.clear()
+        if self.scene is not None and self.scene.sliced and case:
+            self.slice.addItems(self.scene.samples(case))
+            self.slice.setCurrentText(self.scene.sample(case))
 
     def _patch(self, known: list[str], case: str) -> str:
         """The case whose patch is shown: the reader's choice where the batch has it, else the case itself."""
@@ -110,13 +120,16 @@ class ViewDock(QWidget):
     def _lay_out(self, *, named: bool) -> None:
         self.line.setWordWrap(True)
         form, row = QFormLayout(self), QHBoxLayout()
+        self.form = form
         if not named:
             row.addWidget(self.folder)
             row.addWidget(self.buttons["open"])
             form.addRow("run folder", row)
         self.patch.setToolTip("scans of the same batch: those with a label, and the others")
-        for name, box in (("case", self.case), ("view", self.topic), ("patch of", self.patch)):
+        rows = {"case": self.case, "slice": self.slice, "view": self.topic, "patch of": self.patch}
+        for name, box in rows.items():
             form.addRow(name, box)
+        form.setRowVisible(self.slice, False)
         pressed = QHBoxLayout()
         pressed.addWidget(self.buttons["show"])
         pressed.addWidget(self.buttons["clear"])
@@ -127,3 +140,4 @@ class ViewDock(QWidget):
         self.buttons["open"].clicked.connect(lambda: self.open())
         self.buttons["show"].clicked.connect(self.show_view)
         self.buttons["clear"].clicked.connect(self.clear)
+        self.case.currentTextChanged.connect(lambda case: self._tried(lambda: self._slices(case)))

@@ -14,7 +14,7 @@ import numpy as np
 from ssmis_core.datasets import Case
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.views import View, Views
-from widgets.replay import array
+from ssmis_core.working_grid import WorkingGrid
 from widgets.review.layers import REFERENCE, LayerData, image_layers, label_layer, line_width, voxel_size
 from widgets.review.placing import Place
 
@@ -99,24 +99,24 @@ def covered(views: Views, topic: str) -> Topic:
 
 
 def view_layers(
-    views: Views, topic: str, scan: Case, *, factor: Sequence[int], class_names: Sequence[str]
+    views: Views, topic: str, scan: Case, *, grid: WorkingGrid, class_names: Sequence[str], sample: str | None = None
 ) -> list[LayerData]:
     """The whole scan and its reference, and on them the views of a topic where the scan's patch lies.
 
-    views: of a batch that holds the scan. factor: voxels of the scan to one of the grid that the method works on.
+    views: of a batch that holds the scan, or the slice of it that `sample` names; grid: that the method works on.
     Raises UserError for a topic that the views do not cover, and for a scan that they do not show.
     """
-    chosen = covered(views, topic)
+    chosen, sample = covered(views, topic), sample or scan.id
     shown = cases_of(views, topic)
-    if scan.id not in shown:
-        raise UserError(f"case {scan.id}: has no part in this batch, expected one of {', '.join(shown)}")
+    if sample not in shown:
+        raise UserError(f"case {sample}: has no part in this batch, expected one of {', '.join(shown)}")
     layers = [as_part(one, "scan", "scan") for one in image_layers(scan)]
-    place = Place(scan, tuple(factor), class_names)
+    place = Place(scan, sample, grid, class_names)
     for wanted, visible in ((chosen.shown, True), (chosen.hidden, False)):
         for pattern, how in wanted.items():
             for view in matching(views, pattern):
-                if scan.id in view.case:
-                    layers += place.draw(view, view.case.index(scan.id), how, visible=visible)
+                if sample in view.case:
+                    layers += place.draw(view, view.case.index(sample), how, visible=visible)
     if scan.label is not None:
         look: dict[str, Any] = {"contour": line_width(scan.shape), "visible": False}
         drawn = label_layer(scan.label, REFERENCE, scan, len(class_names), **look)
@@ -124,20 +124,23 @@ def view_layers(
     return [*layers, *place.frames()]
 
 
-def clearest_slice(views: Views, topic: str, scan: Case, *, factor: Sequence[int]) -> float | None:
+def clearest_slice(
+    views: Views, topic: str, scan: Case, *, grid: WorkingGrid, sample: str | None = None
+) -> float | None:
     """Where along z to look first, in mm or voxels; None in 2D.
 
     Of the slices that the topic's view covers (a mask: where it is not empty), the one with most of the scan's label;
     the middle one where it has none.
     """
-    view = views[covered(views, topic).about]
-    row = view.case.index(scan.id)
-    maps, corner = array(view, row)[0], view.corner[row].tolist()
-    if maps.ndim == 2:
+    if len(scan.shape) == 2:
         return None
+    view, sample = views[covered(views, topic).about], sample or scan.id
+    (maps, *_), corner = Place(scan, sample, grid, ()).cut(view, view.case.index(sample))
     meant = maps == 0 if covered(views, topic).shown[view.name] == "hole" else maps != 0
     there = meant.any(axis=(0, 1)) if view.kind == "mask" and meant.any() else np.ones(maps.shape[2], bool)
-    places = np.clip((np.flatnonzero(there) + corner[2]) * factor[2] + (factor[2] - 1) // 2, 0, scan.shape[2] - 1)
+    first, step = (one[2] for one in grid.lattice(scan.shape))
+    middles = first + step * (np.flatnonzero(there) + corner[2])
+    places = np.clip(np.floor(middles + 1e-6).astype(int), 0, scan.shape[2] - 1)
     counts = np.zeros(len(places)) if scan.label is None else (scan.label != 0).sum((0, 1))[places]
     best = int(places[counts.argmax()] if counts.any() else places[len(places) // 2])
     return best * voxel_size(scan)[2]
