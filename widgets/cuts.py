@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 BYTES_A_FIGURE = 500_000  # of pixel data: with more, the executed notebook grows too large to share
 MOST_SLICES = 9
+FEWEST_SLICES = 3  # of volumes, so that they still move: where the images are too large, every second pixel is drawn
+MOST_THINNED = 5
 
 
 def choose_cuts(parts: Sequence[Panel], slices: Sequence[int] | None, *, linked: bool) -> tuple[list[list[int]], int]:
@@ -52,7 +55,20 @@ def spread(part: Panel, count: int) -> list[int]:
     return [int(z) for z in np.round([*left, middle, *right])]
 
 
+def image_step(parts: Sequence[Panel], slices: Sequence[int] | None) -> int:
+    """Pixels of an image from one that is drawn to the next: 2 where else fewer than three slices would fit, or 1."""
+    chosen = slices is not None or all(part.values.ndim < 3 for part in parts)
+    return 1 if chosen or FEWEST_SLICES * _bytes(parts, 1) <= BYTES_A_FIGURE else 2
+
+
 def _fitting(parts: Sequence[Panel]) -> int:
-    sizes = [p.values.shape[0] * p.values.shape[1] * (1 if p.kind == "image" else 4) for p in parts]
-    count = int(np.clip(BYTES_A_FIGURE // max(1, sum(sizes)), 1, MOST_SLICES))
+    step = image_step(parts, None)
+    most = MOST_SLICES if step == 1 else MOST_THINNED
+    count = int(np.clip(BYTES_A_FIGURE // max(1, _bytes(parts, step)), 1, most))
     return count if count % 2 else count - 1
+
+
+def _bytes(parts: Sequence[Panel], step: int) -> int:
+    """Of the pixels of one slice of each panel."""
+    sizes = [math.prod(part.values.shape[:2]) for part in parts]
+    return sum(n // step**2 if part.kind == "image" else 4 * n for part, n in zip(parts, sizes, strict=True))

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from ssmis_core.errors import UserError
 from widgets import style
-from widgets.cuts import choose_cuts
+from widgets.cuts import choose_cuts, image_step
 from widgets.pixels import cut, grey, line_of
 
 DIVERGING = "PuOr"
@@ -112,7 +112,7 @@ def panels(
     if not parts:
         raise UserError("panels: no panel to draw, expected at least one")
     cuts, start = choose_cuts(parts, slices, linked=linked)
-    count = max(len(each) for each in cuts)
+    count, thin = max(len(each) for each in cuts), image_step(parts, slices)
     frame = _frame(parts, columns or min(len(parts), 4), panel_height, slider=count > 1)
     figure = make_subplots(
         frame.rows,
@@ -126,7 +126,7 @@ def panels(
         place = frame.place(number)
         bar = _bar(figure, place, part, frame.pixels)
         for step in range(count):
-            for trace in _traces(part, cuts[number][min(step, len(cuts[number]) - 1)], spacing, bar):
+            for trace in _traces(part, cuts[number][min(step, len(cuts[number]) - 1)], spacing, bar, thin):
                 figure.add_trace(trace.update(visible=step == start), **place)
                 when.append(step)
     _add_legend(figure, parts, when)
@@ -165,8 +165,10 @@ def _frame(parts: Sequence[Panel], columns: int, panel_height: int, *, slider: b
     )
 
 
-def _traces(part: Panel, index: int, spacing: Sequence[float] | None, bar: dict[str, Any] | None) -> list[Any]:
-    """The heat map of one cut, the tint over it, and its outlines."""
+def _traces(
+    part: Panel, index: int, spacing: Sequence[float] | None, bar: dict[str, Any] | None, thin: int
+) -> list[Any]:
+    """The heat map of one cut, the tint over it, and its outlines; thin: of an image, so many pixels to the next."""
     dx, dy = spacing[:2] if spacing else (1.0, 1.0)
     unit = "mm" if spacing else "voxels"
     colours, low, high, name = KINDS[part.kind]
@@ -176,11 +178,13 @@ def _traces(part: Panel, index: int, spacing: Sequence[float] | None, bar: dict[
     low = -high if low is None else low
     place = f"x %{{x:.1f}}, y %{{y:.1f}} {unit}"
     grid = {"x0": 0, "dx": dx, "y0": 0, "dy": dy}
-    flat = cut(values, index).T
+    flat, own = cut(values, index).T, grid
+    if part.kind == "image":
+        flat, own = flat[::thin, ::thin], {"x0": 0, "dx": thin * dx, "y0": 0, "dy": thin * dy}
     drawn: list[Any] = [
         go.Heatmap(
             z=flat if part.kind == "image" else flat.astype(np.float32),
-            **grid,
+            **own,
             zmin=low,
             zmax=high,
             colorscale=colours,

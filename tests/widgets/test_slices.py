@@ -43,6 +43,24 @@ def test_a_slider_step_shows_one_cut_of_each_panel(ball: np.ndarray) -> None:
     assert style.alt_text(figure) == "words"
 
 
+def test_of_large_volumes_every_second_pixel_is_drawn_at_its_own_place() -> None:
+    image = np.random.default_rng(0).normal(size=(260, 211, 9)).astype(np.float32)
+    mask = np.zeros(image.shape, bool)
+    mask[50:101, 40:91] = True
+    parts = [Panel(image, str(n), outlines=[Outline(mask, "border")]) for n in range(4)]
+    figure = panels(parts, title="t", alt="a", spacing=(0.5, 2.0, 1.0), linked=False)
+    assert len(figure.layout.sliders[0].steps) == 5
+    drawn = [trace for trace in figure.data if trace.type == "heatmap"]
+    assert {(trace.z.shape, trace.x0, trace.dx, trace.y0, trace.dy) for trace in drawn} == {((106, 130), 0, 1, 0, 4)}
+    np.testing.assert_array_equal(drawn[2].z, grey(image)[::2, ::2, spread(parts[0], 5)[2]].T)
+    border = next(trace for trace in figure.data if trace.type == "scatter" and trace.x[0] is not None)
+    assert (np.nanmin(border.x), np.nanmax(border.x)) == (0.5 * 49.5, 0.5 * 100.5)  # outlines are drawn whole
+    flat = panels([Panel(image[:, :, 0], str(n)) for n in range(4)], title="t", alt="a")
+    assert flat.data[0].z.shape == (211, 260)
+    chosen = panels(parts, title="t", alt="a", slices=[4])
+    assert chosen.data[0].z.shape == (211, 260)
+
+
 def test_axes_are_in_mm_where_the_spacing_is_known_and_in_voxels_where_not(ball: np.ndarray) -> None:
     known = panels([Panel(ball, "a")], title="t", alt="a", spacing=(0.5, 2.0, 1.0))
     unknown = panels([Panel(ball, "a")], title="t", alt="a")
