@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
+import torch
 
+from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
 from widgets import style
+from widgets.pixels import fullest_slice
 from widgets.results import case_scores
 from widgets.review.nifti import read_case_labels
 from widgets.slices import Outline, Panel, class_outlines, panels
@@ -31,6 +34,24 @@ def case_grid(cases: Sequence[Case], class_names: Sequence[str], *, title: str, 
     marked = "with the reference outlined" if show_label else "without any outline"
     alt = f"Slices of {len(cases)} scans {marked}; a slider moves through them." if cases else ""
     return panels(parts, title=title, alt=alt, spacing=shared_spacing(cases), linked=False)
+
+
+def as_seen(case: Case, config: Configuration) -> tuple[np.ndarray, np.ndarray, tuple[float, ...] | None]:
+    """(image, label, spacing) [*axes] of a labeled case; its first channel.
+
+    Where the run's network sees volumes slice by slice: of the slice with most of the label, on the run's grid.
+    """
+    assert case.label is not None
+    axis, grid = config.slice_axis, config.grid
+    if axis is None:
+        return case.image[0], case.label, case.spacing
+    image, label = (torch.from_numpy(np.ascontiguousarray(one)) for one in (case.image, case.label))
+    samples = grid.samples(case.id, grid.image(image), grid.label(label, 1 + int(case.label.max())))
+    seen = samples[fullest_slice(case, axis)]
+    assert seen.label is not None
+    steps = None if case.spacing is None else [step for n, step in enumerate(case.spacing) if n != axis]
+    spacing = None if steps is None else tuple(s / n for s, n in zip(steps, grid.scale(case.shape), strict=True))
+    return seen.image[0].numpy(), seen.label.numpy(), spacing
 
 
 def shared_spacing(cases: Sequence[Case]) -> tuple[float, ...] | None:

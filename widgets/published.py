@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from ssmis_core.errors import UserError
+from ssmis_core.published import published
 from widgets import style
 
 if TYPE_CHECKING:
     import pandas
 
 SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "x-thin-open")  # overlaps stay visible
+
+
+def reports(dataset: str, *, la: int, acdc: int) -> tuple[list[dict[str, Any]], str]:
+    """(published rows, what they are of) to put beside a training on a data set.
+
+    Of ACDC with so many labeled patients for "acdc"; else of the left atrium set with so many labels, without the
+    sweeps of UG-MCL's notes.
+    """
+    name, labeled, counted = ("ACDC", acdc, "patients") if dataset == "acdc" else ("LA", la, "labels")
+    rows = [row for row in published(dataset=name, labeled=labeled) if "UG-MCL " not in row["method"]]
+    return rows, f"{name}, {labeled} {counted}"
 
 
 def dice_by_method(rows: Sequence[Mapping[str, Any]], *, title: str, marked: str | None = None) -> go.Figure:

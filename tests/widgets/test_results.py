@@ -14,7 +14,7 @@ from ssmis_core.published import published
 from ssmis_core.runs import Run
 from widgets.curves import log_axis, loss_terms, term_curves, term_names
 from widgets.live import LiveCurves, LiveLine
-from widgets.published import dice_by_method, published_table
+from widgets.published import dice_by_method, published_table, reports
 from widgets.results import (
     ablation,
     case_scores,
@@ -157,6 +157,15 @@ def test_published_numbers_are_drawn_a_point_a_report() -> None:
     assert list(table["Dice (%)"]) == sorted(table["Dice (%)"], reverse=True)
     with pytest.raises(UserError, match="at least one"):
         dice_by_method([], title="t")
+
+
+def test_reports_are_of_the_data_that_a_notebook_trains_on() -> None:
+    rows, where = reports("acdc", la=16, acdc=7)
+    assert where == "ACDC, 7 patients" and {(row["dataset"], row["labeled"]) for row in rows} == {("ACDC", 7)}
+    for dataset in ("phantom", "la"):
+        rows, where = reports(dataset, la=16, acdc=7)
+        assert where == "LA, 16 labels" and {(row["dataset"], row["labeled"]) for row in rows} == {("LA", 16)}
+        assert "UG-MCL" in {row["method"] for row in rows} and not any("UG-MCL " in row["method"] for row in rows)
 
 
 @pytest.mark.parametrize("dataset", ["LA", "ACDC", "BraTS2019", "Pancreas-CT"])
