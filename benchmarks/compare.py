@@ -16,8 +16,11 @@ that a paper ablates, as contestants of their own:
     method = "ugmcl"
     options = { intra_task = false }
 
-Written next to --out, which has a row a run: _means (over seeds) and _pairs (each contestant minus each --baseline, and
-each method's paper variant minus its others; see `ssmis_core.comparison`).
+On ACDC, with its files in DIR: --datasets acdc --data-root DIR --labels 7 (patients).
+
+Written next to --out, which has a row a run: _means (over seeds), _classes (the same for each structure, of sets with
+several) and _pairs (each contestant minus each --baseline, and each method's paper variant minus its others; see
+`ssmis_core.comparison`).
 """
 
 from __future__ import annotations
@@ -254,10 +257,11 @@ def run_job(job: Job) -> str:
 def write_tables(work: Sequence[Job], out: Path, baselines: Sequence[str]) -> None:
     """The CSV files, and a table to read."""
     begun = [job for job in work if (job.folder / "run.json").is_file()]
-    scored = [comparison.score(job.name, Run(job.folder)) for job in begun if job.done]
-    pairs = comparison.differences(scored, baselines)
+    done = [(job.name, Run(job.folder)) for job in begun if job.done]
+    scored = [comparison.score(*one) for one in done]
+    pairs, classes = comparison.differences(scored, baselines), comparison.class_means(done)
     tables = {"": [comparison.run_row(job.name, Run(job.folder)) for job in begun]}
-    tables |= {"_means": comparison.means(scored), "_pairs": pairs}
+    tables |= {"_means": comparison.means(scored), "_pairs": pairs, **({"_classes": classes} if classes else {})}
     for ending, rows in tables.items():
         write_csv(out.with_name(f"{out.stem}{ending}.csv"), rows)
     print(f"\n{comparisons(pairs)}\n\n{out}: {len(scored)} of {len(work)} runs are finished")

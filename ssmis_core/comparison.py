@@ -104,6 +104,28 @@ def means(scored: Sequence[Scored]) -> list[dict[str, Any]]:
     return rows
 
 
+def class_means(runs: Iterable[tuple[str, Run]]) -> list[dict[str, Any]]:
+    """A row a setting, contestant and class: mean over seeds of each metric, half the width of its interval, missed.
+
+    runs: finished and evaluated ones by name. Those with one class have no row: `means` says all of them.
+    """
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for name, run in runs:
+        row, classes = run_row(name, run), run.summary["classes"]
+        for title, of_class in classes.items() if len(classes) > 1 else ():
+            key = (*(row[one] for one in (*SETTING, "name", "variant")), title)
+            found.setdefault(key, []).append(of_class)
+    rows = []
+    for key, seeds in found.items():
+        told: dict[str, Any] = dict(zip((*SETTING, "name", "variant", "class"), key, strict=True))
+        told["seeds"] = len(seeds)
+        for metric in METRICS:
+            mean, half = mean_interval([_number(one[metric]["mean"]) for one in seeds])
+            told.update({metric: _rounded(mean), f"{metric}_half_width": _rounded(half)})
+        rows.append({**told, "missed": sum(one["missed"] for one in seeds)})
+    return rows
+
+
 def differences(scored: Sequence[Scored], baselines: Iterable[str]) -> list[dict[str, Any]]:
     """Rows of every contestant minus each baseline, and of every method's paper variant minus its other ones.
 
@@ -196,6 +218,11 @@ def _over_cases(runs: Runs, metric: str) -> Pairs:
 
 
 PAIRINGS: dict[str, Callable[[Runs, str], Pairs]] = {"seeds": _over_seeds, "cases": _over_cases}
+
+
+def _number(value: float | None) -> float:
+    """NaN for None, as a summary has it where no case has a number."""
+    return math.nan if value is None else value
 
 
 def _mean(values: Sequence[float]) -> float:

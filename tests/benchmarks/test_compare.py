@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from ssmis_core import Run, evaluate_run, train, training
+from ssmis_core.datasets import acdc
 from ssmis_core.errors import NonFiniteLoss
 from ssmis_core.files import read_csv
 from ssmis_core.methods.supervised import Supervised
 from ssmis_core.progress import silent
 from ssmis_core.statistics import paired_difference
 from tests.conftest import REPOSITORY
+from tests.core.datasets.acdc_helpers import TEST, TRAIN, preprocessed
 
 SMALL = ["--data-option", "size=32", "--dims", "2", "--iterations", "2", "--labels", "2", "--device", "cpu"]
 SMALL += [word for pair in ("filters=2", "patch=32", "stride=32") for word in ("--set", pair)]
@@ -83,6 +85,28 @@ def test_every_run_is_made_once_and_the_tables_are_those_of_the_folders(compare:
         row for row in read_csv(tmp_path / "out_means.csv") if (row["name"], row["variant"]) == ("ugmcl", "paper")
     )
     assert means["dice"] == pytest.approx(np.mean([dice["ugmcl", "paper", s] for s in (0, 1)]), rel=1e-3)
+
+
+def test_structures_of_acdc_are_compared_each_by_itself(
+    script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = {"train": TRAIN[:8], "val": TRAIN[8:10], "test": TEST[:2]}
+    monkeypatch.setattr(acdc, "published_list", lambda path: tuple(lists[path.stem]))
+    for number, case in enumerate((*TRAIN[:10], *TEST[:2])):
+        preprocessed(tmp_path / "data", case, number)
+    command = ["--folder", str(tmp_path / "runs"), "--out", str(tmp_path / "out.csv"), "--datasets", "acdc"]
+    command += ["--data-root", str(tmp_path / "data"), "--labels", "2", "--seeds", "0", "1", "--iterations", "2"]
+    command += ["--methods", "supervised", "ssnet", "--device", "cpu"]
+    command += [word for pair in ("filters=2", "patch=32", "stride=32", "resize=32") for word in ("--set", pair)]
+    assert script("compare").main([*command, "--set", "factor=1"]) == 0
+    rows, classes = read_csv(tmp_path / "out.csv"), read_csv(tmp_path / "out_classes.csv")
+    assert {(row["dataset"], row["dims"], row["labeled"], row["cases"]) for row in rows} == {("acdc", 2, 2, 2)}
+    names = ["right ventricle", "myocardium", "left ventricle"]
+    assert [(row["name"], row["class"]) for row in classes] == [(m, c) for m in ("supervised", "ssnet") for c in names]
+    runs = [Run(tmp_path / "runs" / "acdc-2d" / row["run"]) for row in rows if row["name"] == "ssnet"]
+    for row in classes[3:]:
+        told = [run.summary["classes"][row["class"]]["dice"]["mean"] for run in runs]
+        assert row["dice"] == pytest.approx(np.mean(told), rel=1e-3) and row["seeds"] == len(runs) == 2
 
 
 def test_a_run_that_was_stopped_goes_on_and_is_evaluated_again(
