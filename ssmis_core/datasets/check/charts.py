@@ -8,6 +8,7 @@ from html import escape
 
 from ssmis_core.datasets.check import Survey
 from ssmis_core.datasets.check.facts import CaseFacts
+from ssmis_core.datasets.check.rules import number
 
 WIDTH, LEFT, ROW = 900, 110, 26
 LIST_COLOURS = {"train": "#0072B2", "validation": "#009E73", "test": "#D55E00"}
@@ -32,11 +33,11 @@ def volume_charts(survey: Survey) -> Iterator[str]:
             for case in having:
                 if case.split == split:
                     x = _at(math.log(sizes[case.id]), ends)
-                    told = f"{case.id}: {sizes[case.id]:.4g} {'ml' if ml else 'voxels'}"
+                    told = f"{case.id}: {number(sizes[case.id])} {'ml' if ml else 'voxels'}"
                     marks += _dot(x, y, split, told)
         bottom = ROW * (len(splits) + 1)
         for tick in (low, math.sqrt(low * high), high):
-            marks += _text(_at(math.log(tick), ends), bottom + 14, f"{tick:.3g}", "middle")
+            marks += _text(_at(math.log(tick), ends), bottom + 14, number(tick), "middle")
         unit = "ml" if ml else "voxels"
         yield _svg(marks, bottom + 24, f"Volume of {name} in {unit}, a dot a case")
 
@@ -55,7 +56,7 @@ def grey_chart(survey: Survey) -> str:
         at, first, last = (math.log1p(one) for one in (value, low, high)) if wide else (value, low, high)
         return 10 + (height - 20) * (1 - (at - first) / max(last - first, 1e-12))
 
-    marks = "".join(_text(LEFT - 10, y(tick) + 4, f"{tick:.4g}", "end") for tick in (low, high))
+    marks = "".join(_text(LEFT - 10, y(tick) + 4, number(tick), "end") for tick in (low, high))
     for place, (case, one) in enumerate(zip(cases, values, strict=True)):
         x = LEFT + (place + 0.5) * step
         told = f"{case.id}: {one.dark:.4g} to {one.bright:.4g}, median {one.middle:.4g}"

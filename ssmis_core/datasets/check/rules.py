@@ -136,7 +136,7 @@ def volumes(cases: Sequence[CaseFacts], names: Sequence[str]) -> Iterator[Findin
             case, volume = found[place]
             usual = float(np.median([volume for _, volume in found]))
             unit = "ml" if case.in_ml else "voxels"
-            told = f"{case.source}: {name!r} has {volume:.4g} {unit}, usual are {usual:.4g}"
+            told = f"{case.source}: {name!r} has {number(volume)} {unit}, usual are {number(usual)}"
             yield Finding("volume", told, (case.id,))
 
 
@@ -165,7 +165,7 @@ def scales(cases: Sequence[CaseFacts]) -> Iterator[Finding]:
     ]
     if odd:
         one = odd[0].intensities[0]
-        told = f"such as {one.dark:.4g} to {one.bright:.4g}, where usual is a range of {middle:.4g}"
+        told = f"such as {number(one.dark)} to {number(one.bright)}, where usual is a range of {number(middle)}"
         yield Finding("scales", f"{len(odd)} of {len(cases)} cases, {told}: {_names(odd)}", _ids(odd))
 
 
@@ -237,6 +237,11 @@ def names_of_patients(cases: Sequence[CaseFacts]) -> Iterator[Finding]:
     if several:
         told = f"{len(several)} beginnings are shared, such as by {_names(several[0])}"
         yield Finding("names", told, tuple(case.id for group in several for case in group))
+
+
+def number(value: float) -> str:
+    """Four digits, without an exponent for large numbers."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def mm(steps: Iterable[float]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ssmis_core.datasets.check import Survey
 from ssmis_core.datasets.check.facts import CaseFacts
-from ssmis_core.datasets.check.rules import mm
+from ssmis_core.datasets.check.rules import mm, number
 
 NOTHING = "-"
 
@@ -49,7 +49,7 @@ def grey_table(survey: Survey) -> Table:
             found = [case.intensities[channel] for case in cases if channel < len(case.intensities)]
             middles = [np.median([getattr(one, name) for one in found]) for name in ("dark", "middle", "bright")]
             ends = min(one.low for one in found), max(one.high for one in found)
-            rows.append((split, str(channel), *(f"{value:.4g}" for value in (ends[0], *middles, ends[1]))))
+            rows.append((split, str(channel), *map(number, (ends[0], *middles, ends[1]))))
     note = "Lowest and highest of any case; between them the percentiles within a case, the median over cases."
     return Table("Grey values", note, rows, left=1)
 
@@ -83,7 +83,7 @@ def _shapes(cases: Sequence[CaseFacts]) -> tuple[str, ...]:
 
 def _shares(cases: Sequence[CaseFacts]) -> tuple[str, ...]:
     shares = [100 * case.label_share for case in cases if case.label_share is not None]
-    return _ends(shares, ".1f")
+    return _ends(shares, "{:.1f}".format)
 
 
 def _spacing(cases: Sequence[CaseFacts]) -> str:
@@ -103,10 +103,10 @@ def _volumes(cases: Sequence[CaseFacts], value: int) -> tuple[str, ...]:
     """Smallest, median and largest volume of a structure, and their unit: ml only where all cases know their size."""
     in_ml = bool(cases) and all(case.in_ml for case in cases)
     sizes = [(case.volume(value) or 0.0) if in_ml else float((case.voxels or {}).get(value, 0)) for case in cases]
-    return (*_ends(sizes, ".4g"), "ml" if in_ml else "voxels")
+    return (*_ends(sizes), "ml" if in_ml else "voxels")
 
 
-def _ends(values: Sequence[float], how: str) -> tuple[str, ...]:
+def _ends(values: Sequence[float], how: Callable[[float], str] = number) -> tuple[str, ...]:
     if not values:
         return (NOTHING,) * 3
-    return tuple(format(float(value), how) for value in (min(values), np.median(values), max(values)))
+    return tuple(how(float(value)) for value in (min(values), np.median(values), max(values)))
