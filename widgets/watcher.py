@@ -16,6 +16,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.interrupts import ask_to_stop
 from ssmis_core.runs import Run
 from widgets import style
+from widgets.chart import Chart
 from widgets.explorer import Explorer, live
 from widgets.tail import Tail
 from widgets.watch_figures import Choice, curve_names, curves, layout
@@ -54,11 +55,10 @@ class Watcher(Explorer):
 
     def __init__(self, folder: Path, every: float):
         self.tail, self.every = Tail(folder), every
-        self.figure: Any = go.FigureWidget() if live() else go.Figure()  # a widget brings 5 MB of script along
+        self.chart = Chart()  # no FigureWidget: a page that is opened later would not see what changed before
         self.checks: dict[str, ipywidgets.Checkbox] = {}
         self._lock, self._ended = threading.RLock(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._shown: dict[str, Any] = {}
         self._boxes = ipywidgets.Box(layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0px 10px"))
         self.button = ipywidgets.Button(icon="stop", layout=ipywidgets.Layout(width="190px"))
         self.button.on_click(lambda _: self.stop())
@@ -75,10 +75,8 @@ class Watcher(Explorer):
         self.tail.look()
         super().__init__("What is the training doing?", READING, controls, [], self._compute)
         frame = self.frame
-        frame.head.value += "<style>.ssmis-numbers td { padding: 0 12px 0 0; line-height: 1.5; }</style>"
         row = ipywidgets.HBox([self.button, self._caption])
-        drawn = [self.figure] if isinstance(self.figure, ipywidgets.Widget) else []
-        self.children = (frame.head, row, frame.line, frame.controls, self._boxes, *drawn, frame.numbers)
+        self.children = (frame.head, row, frame.line, frame.controls, self._boxes, self.chart, frame.numbers)
 
     def look(self) -> None:
         """Read what is new, and draw it."""
@@ -87,7 +85,7 @@ class Watcher(Explorer):
                 self.refresh()
             else:
                 self._tell()
-            for one in (self.button, *self.controls.values(), *self.checks.values()):
+            for one in (self.button, self.chart, *self.controls.values(), *self.checks.values()):
                 hear_while_busy(one)
 
     def follow(self) -> None:
@@ -133,8 +131,6 @@ class Watcher(Explorer):
         """Look no more, and free everything."""
         self.leave()
         with self._lock:
-            if isinstance(self.figure, go.FigureWidget):
-                self.figure._view_count = None  # or the page would count its views once more, to nobody
             super().close()
 
     def _compute(self, **_: Any) -> dict[str, Any]:
@@ -142,27 +138,12 @@ class Watcher(Explorer):
         self._offer()
         choice, tail = self._choice(), self.tail
         drawn, frame = curves(tail, choice), layout(tail, choice)
-        if isinstance(self.figure, go.FigureWidget):
-            self._redraw(drawn, frame)
-        else:
-            self.figure = go.Figure(drawn, frame)
+        frame["margin"] |= {"t": 15}  # the title is on the page already
+        figure = go.Figure(drawn, frame)
+        alt = f"Terms of the loss, and how good the pseudo-labels are; {tail.caption()}."
+        self.chart.show(figure.update_layout(template="plotly_white", font_size=13, width=WIDTH, meta={"alt": alt}))
         self._tell()
         return {"iteration": tail.done} | {one.name: float(one.y[-1]) for one in drawn if len(one.y)}
-
-    def _redraw(self, drawn: list[Any], frame: dict[str, Any]) -> None:
-        """Change what changed in the figure of the page, so that a zoomed one stays so."""
-        if [one.name for one in drawn] != [one.name for one in self.figure.data]:
-            self.figure.data = ()
-            self.figure.add_traces(drawn)
-        with self.figure.batch_update():
-            for old, new in zip(self.figure.data, drawn, strict=True):
-                old.update(x=new.x, y=new.y, mode=new.mode, hovertemplate=new.hovertemplate)
-            if frame != self._shown:
-                self.figure.layout.annotations = ()  # an update leaves those that are there
-                margin = {**frame["margin"], "t": 15}  # the title is on the page already
-                look = {"template": "plotly_white", "font": {"size": 13}, "width": WIDTH}
-                self.figure.update_layout(**look, **{**frame, "margin": margin})
-                self._shown = frame
 
     def _choice(self) -> Choice:
         hidden = frozenset(name for name, check in self.checks.items() if not check.value)

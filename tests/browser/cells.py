@@ -11,7 +11,7 @@ import nbformat
 TRAIN = """from ssmis_core import configure, train
 from ssmis_core.progress import silent
 options = {"dims": 2, "size": 32}
-small = {"patch": 32, "stride": 32, "filters": 2, "log_every": 2, "passes": 1, "iterations": 5000}
+small = {"patch": 32, "stride": 32, "filters": 2, "log_every": 2, "passes": 1, "iterations": 20_000}
 config = configure("ugmcl", labeled=4, dataset_options=options, **small)
 run = train(config, run_dir=%r, watch_quality=True, report=silent)
 run.status"""

@@ -63,7 +63,7 @@ def test_a_training_in_the_same_notebook_is_watched_while_it_runs_and_stopped_by
     assert run.status == "stopped" and button.is_disabled() and not (run.path / "stop").exists()
     before, last = (row["loss"] for row in run.rows("history")[-2:])  # `checks` left a mean of two
     watched.wait_for(lambda: numbers(watched)["loss"] == told((before + last) / 2), SECONDS, "the last row")
-    assert status.inner_text().startswith(f"stopped: {run.info['iterations_done']} of 5000 iterations in ")
+    assert status.inner_text().startswith(f"stopped: {run.info['iterations_done']} of 20000 iterations in ")
 
 
 def checks(opened: Any) -> None:

@@ -61,7 +61,7 @@ def test_surfaces_and_boxes_are_drawn_as_a_still_that_follows_the_controls(
     opened.wait_for(lambda: still.count() == 1, SECONDS, "the still")
     chart = explorer(opened).locator(".ssmis-chart").filter(has=opened.page.locator("image"))
     assert "this browser has no WebGL" in chart.inner_text() and chart.locator(".no-webgl").count() == 0
-    box, frame = still.bounding_box(), chart.bounding_box()
+    box, frame = still.bounding_box(), chart.locator(".js-plotly-plot").bounding_box()
     assert box["width"] > 0.6 * frame["width"] and box["height"] > 0.4 * frame["height"]
     wanted = [int(style.PREDICTION[n : n + 2], 16) for n in (1, 3, 5)]
     seen = still.evaluate(LOOK, wanted)

@@ -191,12 +191,12 @@ def until(done: Callable[[], Any]) -> None:
 def test_live_it_follows_in_a_thread_that_close_ends(begin: Callable[..., Run], in_jupyterlab: None) -> None:
     run = begin(1)
     watcher = watch(run, every=0.05)
-    assert [trace.name for trace in watcher.figure.data][:2] == ["loss", "cross task"]
+    assert [trace.name for trace in watcher.chart.figure.data][:2] == ["loss", "cross task"]
     begin(3)
     until(lambda: watcher.numbers["iteration"] == 30)
-    assert list(watcher.figure.data[0].y) == [row["loss"] for row in run.rows("history")]
+    assert list(watcher.chart.figure.data[0].y) == [row["loss"] for row in run.rows("history")]
     watcher.checks["loss"].value = False
-    assert watcher.figure.data[0].name == "cross task"
+    assert watcher.chart.figure.data[0].name == "cross task"
     thread = watcher._thread
     assert thread is not None and thread.is_alive()
     watcher.close()
