@@ -218,7 +218,7 @@ class Guard(QObject):
 
     def __init__(self, review: ReviewWindow):
         super().__init__()
-        self.review, self.frame = review, review.viewer.window._qt_window
+        self.review, self.frame = review, review.viewer.window.main_menu.window()  # napari offers no other way to it
         self.frame.installEventFilter(self)
 
     def eventFilter(self, _watched: Any, event: Any) -> bool:
