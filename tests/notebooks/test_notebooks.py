@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.core.datasets.acdc_helpers import TEST, TRAIN, preprocessed
-
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PLOTLY = "application/vnd.plotly.v1+json"
 LARGEST = 6_000_000  # bytes of an executed notebook
@@ -146,7 +144,6 @@ SMALL = {"patch": [32, 32, 16], "stride": [32, 32, 16], "filters": 2}
 SOLID = {"dataset_options": {"size": [32, 32, 16]}, "settings": SMALL}
 FLAT = {"settings": {"patch": [32, 32], "stride": [32, 32], "filters": 2}}
 FLAT_OPTIONS = {"dims": 2, "size": 32}
-SLICES = {"patch": [32, 32], "stride": [32, 32], "resize": [80, 72], "factor": [2, 2], "filters": 2}
 
 
 def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> dict[str, Any]:
@@ -237,38 +234,6 @@ def test_tracoco_runs_on_slices_with_several_classes_and_without_boxes(
     notebook = execute("03_tracoco", tmp_path, monkeypatch, iterations=3, dataset_options=options, **own, **FLAT)
     assert json.loads((run / "run.json").read_text())["configuration"]["options"]["positive"] == 0.3
     assert_whole(notebook, "03_tracoco", run)
-
-
-@pytest.fixture(scope="module")
-def small_acdc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ACDC's training and test volumes in small: of two shapes, with empty slices at both ends."""
-    root = tmp_path_factory.mktemp("ACDC")
-    for number, case in enumerate((*TRAIN, *TEST)):
-        preprocessed(root, case, number, shape=((40, 32, 4), (33, 46, 5))[number // 2 % 2])
-    return root
-
-
-@pytest.mark.parametrize("name", ["01_ssnet", "02_ugmcl", "03_tracoco", "04_cpam_trcm"])
-def test_a_notebook_runs_on_the_slices_of_acdc(
-    name: str, small_acdc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where = {"dataset": "acdc", "data_root": str(small_acdc), "labeled": 7, "run_dir": str(tmp_path / "run")}
-    notebook = execute(name, tmp_path, monkeypatch, iterations=3, settings=SLICES, **where)
-    assert_whole(notebook, name, tmp_path / "run", test_cases=40)
-    assert_speaks_of_acdc(notebook)
-
-
-def assert_speaks_of_acdc(notebook: dict[str, Any]) -> None:
-    """Patients are counted, slices looked at, loss terms add up to the loss, and what papers report is of ACDC."""
-    told, drawn = printed(notebook), figures(notebook)
-    assert "labeled 7 patients: 14 scans\nunlabeled 126, test 40 scans" in told
-    ((by_hand, by_method),) = re.findall(r"(?:by hand|\]:) (-?[\d.]+), by the method (-?[\d.]+)", told)
-    assert float(by_hand) == pytest.approx(float(by_method), abs=2e-4)
-    assert drawn["published"][0]["layout"]["title"]["text"].startswith("ACDC, ")
-    explored = [json.dumps(drawn[tag], ensure_ascii=False) for tag in drawn if tag.startswith("explore-")]
-    assert explored and all("_slice_" in text or "L–U: labeled a with a box" in text for text in explored)
-    for structure in ("right ventricle", "myocardium", "left ventricle"):
-        assert structure in json.dumps(drawn["best-median-worst"]), structure
 
 
 @pytest.mark.parametrize("options", [{"size": [33, 32, 18]}, {"dims": 2, "size": 48, "num_classes": 4}])

@@ -12,7 +12,6 @@ import pytest
 from ssmis_core import configure, evaluate_run, train
 from ssmis_core.progress import silent
 from ssmis_core.statistics import paired_difference
-from tests.notebooks.test_notebooks import assert_speaks_of_acdc, assert_whole, execute
 
 pytestmark = pytest.mark.slow
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -66,14 +65,3 @@ def test_labels_are_worth_having_on_the_phantom(dims: int, tmp_path: Path) -> No
     scores = [[row["dice"] for row in run.rows("cases")] for run in runs]
     assert sum(scores[0]) / len(scores[0]) >= 0.84
     assert paired_difference(*scores).mean >= 0.09
-
-
-@pytest.mark.parametrize("name", ["01_ssnet", "02_ugmcl", "03_tracoco", "04_cpam_trcm"])
-def test_a_notebook_runs_on_the_real_acdc(
-    name: str, real_acdc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A few iterations at the sizes of the quick preset: every figure of real slices, in a file that can be shared."""
-    where = {"dataset": "acdc", "data_root": str(real_acdc), "labeled": 7, "run_dir": str(tmp_path / "run")}
-    notebook = execute(name, tmp_path, monkeypatch, iterations=10, **where)
-    assert_whole(notebook, name, tmp_path / "run", test_cases=40)
-    assert_speaks_of_acdc(notebook)
