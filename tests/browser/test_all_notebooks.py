@@ -19,12 +19,14 @@ SECONDS = 400  # for all cells of a small run, on a busy machine
 SIZE = {"dataset_options": {"size": [32, 32, 16]}}
 SMALL = {"patch": [32, 32, 16], "stride": [32, 32, 16], "filters": 2, "log_every": 5}
 TRAINED = {**SIZE, "settings": SMALL, "iterations": 20, "labeled": 4}
+SCANS = {"dataset_options": {"cases": 10, "unlabeled": 4, "size": [32, 32, 20]}}
 NOTEBOOKS: dict[str, dict[str, Any]] = {
     "00_start_here": TRAINED,
     "01_ssnet": TRAINED,
     "03_tracoco": TRAINED,
     "04_cpam_trcm": TRAINED,
     "05_metrics": SIZE,
+    "06_your_data": {**TRAINED, **SCANS},
     "08_review": {"who": "anna"},
 }
 LIVE = ("figure-explore-", "figure-watch", "figure-browse-")
