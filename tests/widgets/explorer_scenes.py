@@ -1,10 +1,34 @@
-"""Small scenes for tests of explorers."""
+"""Small scenes for tests of explorers, and the method that each explorer and each view in the review is of."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from widgets.adversarial_explorer import explore_adversarial
+from widgets.copy_paste_explorer import explore_copy_paste
+from widgets.distance_explorer import explore_distance
+from widgets.explorer import Explorer
 from widgets.scene import Scene
+from widgets.separation_explorer import explore_separation
+from widgets.translation_explorer import explore_translation
+from widgets.uncertainty_explorer import explore_uncertainty
+
+EXPLORERS: dict[Callable[..., Explorer], str] = {
+    explore_adversarial: "ssnet",
+    explore_separation: "ssnet",
+    explore_distance: "ugmcl",
+    explore_uncertainty: "ugmcl",
+    explore_translation: "tracoco",
+    explore_copy_paste: "cpam_trcm",
+}
+METHOD_OF_VIEW = {
+    "adversarial noise": "ssnet",
+    "signed distance map": "ugmcl",
+    "uncertainty mask": "ugmcl",
+    "translation overlap": "tracoco",
+    "copy-paste mix": "cpam_trcm",
+}
 
 
 def sliced(method: str = "ssnet", *, classes: int = 4, axis: int = 2, **options: Any) -> Scene:

@@ -13,26 +13,14 @@ from ipywidgets.widgets.widget import _instances
 
 from ssmis_core.runs import Run
 from tests.widgets.evaluated_runs import evaluated
-from tests.widgets.explorer_scenes import scene
+from tests.widgets.explorer_scenes import EXPLORERS, scene
 from widgets import rerun
-from widgets.adversarial_explorer import explore_adversarial
 from widgets.case_browser import browse_cases
-from widgets.copy_paste_explorer import explore_copy_paste
 from widgets.distance_explorer import explore_distance
 from widgets.explorer import Explorer
-from widgets.separation_explorer import explore_separation
-from widgets.translation_explorer import explore_translation
 from widgets.uncertainty_explorer import explore_uncertainty
 
-EXPLORERS: dict[Callable[..., Explorer], str] = {
-    explore_adversarial: "ssnet",
-    explore_separation: "ssnet",
-    explore_distance: "ugmcl",
-    explore_uncertainty: "ugmcl",
-    explore_translation: "tracoco",
-    explore_copy_paste: "cpam_trcm",
-    browse_cases: "supervised",
-}
+OPENED: dict[Callable[..., Explorer], str] = {**EXPLORERS, browse_cases: "supervised"}
 CYCLES = 10
 
 
@@ -54,9 +42,9 @@ def live() -> tuple[int, int]:
     return sum({one.data_ptr(): one.untyped_storage().nbytes() for one in tensors}.values()), len(_instances)
 
 
-@pytest.mark.parametrize("function", EXPLORERS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", OPENED, ids=lambda function: function.__name__)
 def test_after_ten_cycles_as_much_is_alive_as_after_two(function: Callable[..., Explorer], tmp_path: Path) -> None:
-    run, alive = run_of(EXPLORERS[function], tmp_path / "run"), []
+    run, alive = run_of(OPENED[function], tmp_path / "run"), []
     for _ in range(CYCLES):
         shown = function(run)
         assert not shown.frame.line.value
@@ -74,7 +62,7 @@ def test_after_ten_cycles_as_much_is_alive_as_after_two(function: Callable[..., 
 def test_a_closed_explorer_that_still_has_a_name_holds_no_tensor_and_does_nothing(
     function: Callable[..., Explorer], control: str, value: str, tmp_path: Path
 ) -> None:
-    run = run_of(EXPLORERS[function], tmp_path / "run")
+    run = run_of(OPENED[function], tmp_path / "run")
     function(run).close()
     before = live()
     shown = function(run)

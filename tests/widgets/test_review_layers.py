@@ -11,7 +11,7 @@ import pytest
 from ssmis_core.datasets import Case
 from ssmis_core.errors import UserError
 from ssmis_core.views import Views
-from tests.widgets.explorer_scenes import scene
+from tests.widgets.explorer_scenes import METHOD_OF_VIEW, scene
 from widgets.replay import array
 from widgets.review.layers import case_layers, uncertainty_layer, worst_slice
 from widgets.review.order import Ranked
@@ -20,14 +20,6 @@ from widgets.review.state import Reviewed
 from widgets.review.texts import case_title, legend, saved_line, score_table
 from widgets.review.view_layers import TOPICS, cases_of, clearest_slice, topics_of, view_layers
 from widgets.scene import Scene, load
-
-METHODS = {
-    "adversarial noise": "ssnet",
-    "signed distance map": "ugmcl",
-    "uncertainty mask": "ugmcl",
-    "translation overlap": "tracoco",
-    "copy-paste mix": "cpam_trcm",
-}
 
 
 def reviewed(shape: tuple[int, ...] = (9, 7, 5), spacing: Any = (1.0, 2.0, 3.0), classes: int = 2) -> Reviewed:
@@ -119,7 +111,7 @@ def looked_at(topic: str, dims: int, classes: int = 2, **options: Any) -> tuple[
     """A scene of the topic's method on a grid twice as coarse as the scan's, and what it sees of a case."""
     data = {"dims": dims, "num_classes": classes, "size": (50, 45, 39)[:dims]}
     patch = {"patch": (16,) * dims, "stride": (16,) * dims, "factor": 2}
-    one = scene(dims, METHODS[topic], classes=classes, dataset_options=data, **patch, **options)
+    one = scene(dims, METHOD_OF_VIEW[topic], classes=classes, dataset_options=data, **patch, **options)
     case = one.dataset.test[3]
     return one, one.look(one.example(case))[1], case
 

@@ -12,39 +12,19 @@ import torch
 
 from ssmis_core.errors import UserError
 from ssmis_core.volume_bank import VolumeBank
-from tests.widgets.explorer_scenes import sliced
+from tests.widgets.explorer_scenes import EXPLORERS, METHOD_OF_VIEW, sliced
 from tests.widgets.review_runs import evaluated_run
 from widgets import copy_paste, translation
-from widgets.adversarial_explorer import explore_adversarial
 from widgets.cases import as_seen
-from widgets.copy_paste_explorer import explore_copy_paste
-from widgets.distance_explorer import explore_distance
 from widgets.explorer import Explorer
 from widgets.replay import array, example_batch, first_unlabeled, look
 from widgets.review.layers import case_layers
 from widgets.review.state import Review
 from widgets.review.view_layers import TOPICS, clearest_slice, view_layers
 from widgets.scene import Scene, load
-from widgets.separation_explorer import explore_separation
-from widgets.translation_explorer import explore_translation
 from widgets.uncertainty_explorer import explore_uncertainty
 
 CASE = "phantom-090"
-EXPLORERS: dict[Callable[..., Explorer], str] = {
-    explore_adversarial: "ssnet",
-    explore_separation: "ssnet",
-    explore_distance: "ugmcl",
-    explore_uncertainty: "ugmcl",
-    explore_translation: "tracoco",
-    explore_copy_paste: "cpam_trcm",
-}
-METHODS = {
-    "adversarial noise": "ssnet",
-    "signed distance map": "ugmcl",
-    "uncertainty mask": "ugmcl",
-    "translation overlap": "tracoco",
-    "copy-paste mix": "cpam_trcm",
-}
 
 
 def on_the_grid(one: Scene, case_id: str) -> VolumeBank:
@@ -171,7 +151,7 @@ def test_mistakes_of_pseudo_labels_are_counted_on_the_slice_as_it_was_cut() -> N
 @pytest.mark.parametrize("axis", [1, 2])
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_view_lies_on_its_slice_where_its_patch_was_cut(topic: str, axis: int) -> None:
-    one = sliced(METHODS[topic], axis=axis)
+    one = sliced(METHOD_OF_VIEW[topic], axis=axis)
     scan, sample = load(one.dataset, CASE), one.samples(CASE)[9]
     views = one.look(one.example(sample))[1]
     names = one.dataset.class_names
