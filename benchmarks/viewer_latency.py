@@ -28,6 +28,8 @@ import nbformat
 import numpy as np
 from machine import machine
 
+from ssmis_core.datasets import open_dataset
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.samples import samples
 
@@ -109,6 +111,11 @@ LISTEN = """explorer => {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
+    try:
+        open_dataset(options.dataset, options.data_root)
+    except UserError as error:  # before a browser waits for an explorer that cannot come
+        print(f"viewer_latency: {error}", file=sys.stderr)
+        return 2
     rows = []
     for name in options.explorers:
         subject = SUBJECTS[name]
