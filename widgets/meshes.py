@@ -34,7 +34,10 @@ def surface(
     padded = np.pad(np.asarray(field, np.float32), step, constant_values=float(field.max()))
     if not padded.min() < level < padded.max():
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
-    vertices, triangles, _, _ = marching_cubes(padded, level, step_size=step, gradient_direction="ascent")
+    try:
+        vertices, triangles, _, _ = marching_cubes(padded, level, step_size=step, gradient_direction="ascent")
+    except RuntimeError:  # crossed by none of the cubes that are looked at: all of it lies between their corners
+        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
     points = (vertices - step) * np.asarray(spacing if spacing else (1.0, 1.0, 1.0))
     return points.astype(np.float32), triangles.astype(np.int32)
 

@@ -141,6 +141,8 @@ def test_every_slider_is_dragged_and_all_else_is_chosen_and_ticked(opened: Any, 
         drag(opened, part.locator(".widget-slider").nth(position))
         opened.wait_for(lambda before=before: numbers(opened) != before, SECONDS, f"other numbers: {name} was dragged")
     for one in part.locator("select").all()[1:]:  # the first one is the case
+        if one.locator("option").count() == 1:
+            continue
         at = one.evaluate("select => select.selectedIndex")
         one.select_option(index=at - 1 if at else 1)
     for one in part.locator(".widget-checkbox input").all():
@@ -152,7 +154,8 @@ def test_every_slider_is_dragged_and_all_else_is_chosen_and_ticked(opened: Any, 
     opened.page.wait_for_timeout(500)
     opened.wait_idle(SECONDS)
     now, direct = json.loads(ask(opened, -2)), subject.direct()
-    assert [name for name in first if name != "case" and now[name] == first[name]] == []
+    left = {name for name, one in direct.controls.items() if name == "case" or len(getattr(one, "options", "--")) == 1}
+    assert [name for name in first if name not in left and now[name] == first[name]] == []
     for _ in range(2):  # how far some sliders go follows others
         for name, value in now.items():
             direct.controls[name].value = value

@@ -102,6 +102,14 @@ def test_a_surface_lies_on_the_border_in_mm_and_is_small(ball: np.ndarray) -> No
         surface(distance[0], 0.0)
 
 
+def test_a_level_that_is_crossed_between_the_corners_of_all_cubes_has_no_surface() -> None:
+    field = np.ones((9, 9, 9), np.float32)
+    field[3, 3, 3] = -1.0  # padded by 2, corners are at even places
+    points, triangles = surface(field, 0.0, step=2)
+    assert points.shape == (0, 3) and triangles.shape == (0, 3)
+    assert len(surface(field, 0.0, step=1)[0]) > 0
+
+
 def test_known_mistakes_score_as_they_should(ball: np.ndarray) -> None:
     made = mistakes(ball)
     assert (made["perfect"] == (ball != 0)).all()
