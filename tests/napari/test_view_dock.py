@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from tests.napari.conftest import picture, settle
-from tests.widgets.explorer_scenes import scene, sliced
-from tests.widgets.test_review_layers import METHODS
+from tests.widgets.explorer_scenes import METHOD_OF_VIEW, scene, sliced
 from widgets.review.view_layers import TOPICS
 
 pytestmark = pytest.mark.napari
@@ -22,7 +21,7 @@ def test_a_view_opens_where_its_patch_lies(viewer: Any, topic: str, dims: int) -
     from widgets.review.view_dock import ViewDock
 
     own = viewer.add_image(np.zeros((4,) * dims), name="mine")
-    one = scene(dims, METHODS[topic], dataset_options={"dims": dims, "size": (48, 44, 40)[:dims]}, factor=1)
+    one = scene(dims, METHOD_OF_VIEW[topic], dataset_options={"dims": dims, "size": (48, 44, 40)[:dims]}, factor=1)
     dock = ViewDock(viewer, one)
     viewer.window.add_dock_widget(dock, name="views")
     case = one.dataset.test[2]
