@@ -97,16 +97,16 @@ def survey_source(
     source, modality, classes: as for `prepare_folder`. Raises UserError for a folder without scans, and for a wrong
     modality or classes; whatever is wrong with single files is a finding.
     """
-    from ssmis_core.datasets.check.source import SPLIT, Folder, declared, look
-    from ssmis_core.datasets.preparation.layout import find_cases, told_by_source
-    from ssmis_core.datasets.preparation.recipe import Recipe, parse_classes
+    from ssmis_core.datasets.check.source import SPLIT, Folder, look
+    from ssmis_core.datasets.preparation.layout import declared_modality, find_cases, told_by_source
+    from ssmis_core.datasets.preparation.recipe import Recipe, class_values
 
     path = Path(source).expanduser()
     faults: list[str] = []
     cases, told = find_cases(path, faults), told_by_source(path)
     texts = list(classes) if classes is not None else told.get("classes")
-    names, values = parse_classes(texts) if texts else (None, None)
-    folder = Folder(declared(modality, told), None if values == tuple(range(len(values or ()))) else values)
+    names, values = class_values(texts)
+    folder = Folder(declared_modality(modality, told), values)
     _ = Recipe(modality=folder.modality)  # a wrong one is told before the work
     outcome = Survey(path.name, f"scans in {path}", {SPLIT: len(cases)})
     outcome.findings += [Finding("layout", fault) for fault in faults]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -168,8 +167,3 @@ def _facts(scan: Scan, folder: Folder, *, pictures: bool) -> CaseFacts:
 
 def _kind(dims: int, channels: int) -> str:
     return f"{'a plane' if dims == 2 else 'a volume'} with {channels} channel(s)"
-
-
-def declared(modality: str | None, told: dict[str, Any]) -> str:
-    """The modality that preparing would take."""
-    return modality or told.get("modality", "mr")

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ssmis_core.datasets.byte_bar import ByteBar
 from ssmis_core.datasets.formats import read_image
 from ssmis_core.datasets.preparation.case_files import Outcome
-from ssmis_core.datasets.preparation.layout import Found, find_cases, told_by_source
+from ssmis_core.datasets.preparation.layout import Found, declared_modality, find_cases, told_by_source
 from ssmis_core.datasets.preparation.one_case import Job, run_job
 from ssmis_core.datasets.preparation.pool import outcomes
-from ssmis_core.datasets.preparation.recipe import Recipe, parse_classes
+from ssmis_core.datasets.preparation.recipe import Recipe, class_values
 from ssmis_core.datasets.preparation.splits import Split, Wish, split_cases
 from ssmis_core.errors import UserError
 from ssmis_core.files import alone, read_json, write_json
@@ -43,6 +42,21 @@ class Preparation:
     classes: tuple[str, ...] = ()
     split: Split | None = None
     notes: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(
+        cls, folder: Path, done: Sequence[Outcome], *, gone: Sequence[str] = (), notes: Sequence[str] = ()
+    ) -> Preparation:
+        """What the outcomes of its cases say."""
+        return cls(
+            folder,
+            made=tuple(one.id for one in done if one.state == "made"),
+            kept=tuple(one.id for one in done if one.state == "kept"),
+            anew={one.id: one.reason for one in done if one.state == "made" and one.reason},
+            gone=tuple(gone),
+            problems=tuple(one.reason for one in done if one.state == "failed"),
+            notes=tuple(notes),
+        )
 
     def __str__(self) -> str:
         lines = [f"{self.folder}: {len(self.made)} cases prepared, {len(self.kept)} were there already"]
@@ -98,21 +112,15 @@ def prepare_folder(
     _check_out(out, source)
     with alone(out, what="preparation"):
         before = _start(out, recipe, overwrite=overwrite)
-        done = _run(name, cases, source, out, recipe, workers, progress=progress)
-        problems = tuple(one.reason for one in done if one.state == "failed")
+        sizes = {case.id: sum(file.stat().st_size for file in case.files) for case in cases}
+        jobs = {case.id: Job(case, source, out / CASES / f"{case.id}.h5", recipe) for case in cases}
+        done = outcomes(name, run_job, jobs, sizes, workers, progress=progress)
+        result = Preparation.of(out, done, gone=sorted(set(before.get("cases", {})) - set(jobs)))
         records = {one.id: one.record for one in done if one.record is not None}
-        if not problems:
+        if not result.problems:
             names, problem = class_names_of({case_id: record["label"] for case_id, record in records.items()}, names)
-            problems = (problem,) if problem else ()
-        result = Preparation(
-            out,
-            tuple(one.id for one in done if one.state == "made"),
-            tuple(one.id for one in done if one.state == "kept"),
-            {one.id: one.reason for one in done if one.state == "made" and one.reason},
-            tuple(sorted(set(before.get("cases", {})) - {case.id for case in cases})),
-            problems,
-        )
-        if problems or names is None:
+            result = replace(result, problems=(problem,) if problem else ())
+        if result.problems or names is None:
             return result
         manifest = _manifest(name, source, recipe, names, split, wish, records)
         if before != manifest:
@@ -140,15 +148,15 @@ def _recipe(
     """(the recipe, class names as far as they are given): the caller's choices, then dataset.json's, then defaults."""
     told = told_by_source(source)
     texts = list(classes) if classes is not None else told.get("classes")
-    names, values = parse_classes(texts) if texts else (None, None)
+    names, values = class_values(texts)
     dims, channels = _look(first)
     recipe = Recipe(
-        modality=modality or told.get("modality", "mr"),
+        modality=declared_modality(modality, told),
         dims=dims,
         channels=channels,
         spacing=None if spacing is None else tuple(float(mm) for mm in spacing) * (dims if len(spacing) == 1 else 1),
         window=window,
-        values=None if values is None or values == tuple(range(len(values))) else values,
+        values=values,
     )
     return recipe, names
 
@@ -195,20 +203,6 @@ def _start(out: Path, recipe: Recipe, *, overwrite: bool) -> dict[str, Any]:
     if not (out / MANIFEST).is_file():
         return {}
     return read_json(out / MANIFEST, keys=("cases", "split"), expected="what `ssmis data prepare` writes; delete it")
-
-
-def _run(
-    name: str, cases: Sequence[Found], source: Path, out: Path, recipe: Recipe, workers: int, *, progress: bool
-) -> list[Outcome]:
-    """Every case's outcome, in the order of the cases."""
-    sizes = {case.id: sum(file.stat().st_size for file in case.files) for case in cases}
-    jobs = [Job(case, source, out / CASES / f"{case.id}.h5", recipe) for case in cases]
-    found: dict[str, Outcome] = {}
-    with ByteBar(name, sum(sizes.values()), shown=progress) as bar:
-        for outcome in outcomes(run_job, jobs, workers):
-            found[outcome.id] = outcome
-            bar.at(outcome.id, sizes[outcome.id])
-    return [found[case.id] for case in cases]
 
 
 def class_names_of(

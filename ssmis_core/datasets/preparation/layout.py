@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,3 +155,8 @@ def _labels(paths: dict[str, Path], cases: Iterable[str], faults: list[str] | No
         else:
             labels[fits[0]] = path
     return labels
+
+
+def declared_modality(modality: str | None, told: Mapping[str, Any]) -> str:
+    """The modality that is asked for, else what `told_by_source` says, else "mr"."""
+    return modality or told.get("modality", "mr")

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ssmis_core.datasets import data_directory
-from ssmis_core.datasets.byte_bar import ByteBar
 from ssmis_core.datasets.cases import Grid
 from ssmis_core.datasets.formats import Volume, read_image
 from ssmis_core.datasets.grids import same_place
@@ -87,15 +86,7 @@ def prepare_la(
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder, what="preparation"):
         done = _run(jobs, workers, progress=progress)
-    return Preparation(
-        folder.parent,
-        tuple(one.id for one in done if one.state == "made"),
-        tuple(one.id for one in done if one.state == "kept"),
-        {one.id: one.reason for one in done if one.state == "made" and one.reason},
-        (),
-        tuple(one.reason for one in done if one.state == "failed"),
-        notes=_notes(done, listed, there),
-    )
+    return Preparation.of(folder.parent, done, notes=_notes(done, listed, there))
 
 
 def run_la_job(job: LaJob) -> Outcome:
@@ -211,12 +202,7 @@ def _run(jobs: Sequence[LaJob], workers: int, *, progress: bool) -> list[Outcome
     for job in jobs:
         job.target.with_name(f".{FILE}.part").unlink(missing_ok=True)  # of a worker that was killed
     sizes = {job.case: sum(path.stat().st_size for path in job.folder.glob("*.nrrd")) for job in jobs}
-    found: dict[str, Outcome] = {}
-    with ByteBar("la", sum(sizes.values()), shown=progress) as bar:
-        for outcome in outcomes(run_la_job, jobs, workers):
-            found[outcome.id] = outcome
-            bar.at(outcome.id, sizes[outcome.id])
-    return [found[job.case] for job in jobs]
+    return outcomes("la", run_la_job, {job.case: job for job in jobs}, sizes, workers, progress=progress)
 
 
 def _notes(done: Sequence[Outcome], listed: Sequence[str], there: dict[str, Path]) -> tuple[str, ...]:

@@ -7,17 +7,39 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from ssmis_core.datasets.byte_bar import ByteBar
 from ssmis_core.datasets.preparation.case_files import Outcome
 from ssmis_core.errors import UserError
 
 Job = TypeVar("Job")
 
 
-def outcomes(run_job: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    """The outcome of each job, as they end; by this process alone where workers is 1. run_job: of a module."""
+def outcomes(
+    name: str,
+    run_job: Callable[[Job], Outcome],
+    jobs: Mapping[str, Job],
+    sizes: Mapping[str, int],
+    workers: int,
+    *,
+    progress: bool,
+) -> list[Outcome]:
+    """The outcome of each job {case: job}, in their order; name and sizes (bytes of each case): of the progress bar.
+
+    run_job: a function of a module, for it is called by other processes where workers is more than 1.
+    """
+    found: dict[str, Outcome] = {}
+    with ByteBar(name, sum(sizes.values()), shown=progress) as bar:
+        for outcome in _as_they_end(run_job, list(jobs.values()), workers):
+            found[outcome.id] = outcome
+            bar.at(outcome.id, sizes[outcome.id])
+    return [found[case_id] for case_id in jobs]
+
+
+def _as_they_end(run_job: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    """By this process alone where workers is 1."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         yield from map(run_job, jobs)

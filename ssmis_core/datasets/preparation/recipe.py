@@ -150,3 +150,11 @@ def parse_classes(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...
     if len(set(names)) < len(names) or len(set(values)) < len(values) or len(names) < 2 or len(names) > MOST_CLASSES:
         raise UserError(f"classes {','.join(texts)!r}: expected different names and values, at least one")
     return tuple(names), tuple(values)
+
+
+def class_values(texts: Sequence[str] | None) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
+    """`parse_classes`; both None where nothing is told, and values None where they are the class numbers themselves."""
+    if not texts:
+        return None, None
+    names, values = parse_classes(texts)
+    return names, None if values == tuple(range(len(values))) else values
