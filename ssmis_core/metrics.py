@@ -20,7 +20,16 @@ from scipy.spatial import cKDTree
 
 from ssmis_core.errors import UserError, unknown
 
-__all__ = ["ASD_RULES", "EMPTY_POLICIES", "HD95_RULES", "Scores", "evaluate", "evaluate_classes", "surface_distances"]
+__all__ = [
+    "ASD_RULES",
+    "EMPTY_POLICIES",
+    "HD95_RULES",
+    "Scores",
+    "dice_of_classes",
+    "evaluate",
+    "evaluate_classes",
+    "surface_distances",
+]
 
 EMPTY_POLICIES = ("nan", "zero")
 HD95_RULES = ("pooled", "max")
@@ -113,16 +122,28 @@ def evaluate_classes(
     The other options, the units and the errors are those of `evaluate`.
     """
     _check_rules(empty, hd95, asd)
-    if num_classes < 2:
-        raise UserError(f"num_classes={num_classes}: expected 2 or more (the background is class 0)")
-    predicted, true = _pair(prediction, reference)
-    for name, array in (("prediction", predicted), ("reference", true)):
-        _check_values(array, num_classes, name, f"expected whole values 0 to {num_classes - 1}")
+    predicted, true = _label_maps(prediction, reference, num_classes)
     steps = _check_spacing(spacing, predicted.ndim)
     # The classes share one crop to everything that is not background; `_score` crops further for each.
     box = _box((predicted != 0) | (true != 0))
     predicted, true = predicted[box], true[box]
     return [_score(predicted == k, true == k, steps, empty, hd95, asd) for k in range(1, num_classes)]
+
+
+def dice_of_classes(prediction: ArrayLike, reference: ArrayLike, num_classes: int, empty: str = "nan") -> list[float]:
+    """Dice = 2 |P and R| / (|P| + |R|) of the classes 1 to num_classes - 1, as `evaluate_classes` has it, and no more.
+
+    Many times as fast, for no surface is looked for. Arguments and errors are those of `evaluate_classes`.
+    """
+    _check_rules(empty, "pooled", "one-sided")
+    predicted, true = _label_maps(prediction, reference, num_classes)
+    both, in_predicted, in_true = (
+        np.bincount(one.ravel().astype(np.intp, copy=False), minlength=num_classes)
+        for one in (predicted[predicted == true], predicted, true)
+    )
+    sizes = in_predicted + in_true
+    nothing = 0.0 if empty == "zero" else np.nan
+    return [float(2 * both[k] / sizes[k]) if sizes[k] else nothing for k in range(1, num_classes)]
 
 
 def surface_distances(
@@ -139,6 +160,16 @@ def surface_distances(
     if not predicted.any() or not true.any():
         return np.empty(0), np.empty(0)
     return _directed(predicted.astype(bool, copy=False), true.astype(bool, copy=False), steps)
+
+
+def _label_maps(prediction: ArrayLike, reference: ArrayLike, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both label maps as arrays of one shape, with values that there are classes for; UserError for others."""
+    if num_classes < 2:
+        raise UserError(f"num_classes={num_classes}: expected 2 or more (the background is class 0)")
+    predicted, true = _pair(prediction, reference)
+    for name, array in (("prediction", predicted), ("reference", true)):
+        _check_values(array, num_classes, name, f"expected whole values 0 to {num_classes - 1}")
+    return predicted, true
 
 
 def _score(prediction: Mask, reference: Mask, spacing: tuple[float, ...], empty: str, hd95: str, asd: str) -> Scores:

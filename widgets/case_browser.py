@@ -210,8 +210,11 @@ class CaseBrowser(Explorer):
         if before is not None and (before.shape, before.spacing) == (case.shape, case.spacing):
             return
         looks = [viewer.looks for viewer in self.viewers] or [{}] * len(self.answers)
-        for one in (*self._links, *self.viewers) if before is not None else ():
-            one.close()
+        if before is not None:
+            for tie in self._links:
+                tie.unlink()
+            for viewer in self.viewers:
+                viewer.close()
         self.viewers = [Viewer(case.image[0], spacing=case.spacing) for _ in self.answers]
         for viewer, look in zip(self.viewers, looks, strict=True):
             viewer.looks = {**look, **viewer.looks}

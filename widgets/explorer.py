@@ -7,6 +7,7 @@ import os
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +101,10 @@ class Explorer(ipywidgets.VBox):
         """Compute and draw for the controls as they stand; what that itself does to controls is no move."""
         began, self._computing = time.perf_counter(), True
         try:
-            self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
+            with ExitStack() as pictures:
+                for viewer in self.viewers:
+                    pictures.enter_context(viewer.at_once())
+                self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
         except UserError as error:
             self.complain(str(error))
             return
@@ -138,7 +142,9 @@ class Explorer(ipywidgets.VBox):
     def close(self) -> None:
         """Take it off the page and free what it holds, the parts that ipywidgets makes unasked included."""
         self._compute, self._computing = dict, True  # what computed holds the network and the scans; no move counts
-        for one in [*self._links, *parts_of(self)]:
+        while self._links:
+            self._links.pop().unlink()
+        for one in parts_of(self):
             super().close() if one is self else one.close()
 
     def _moved(self, _change: Any) -> None:

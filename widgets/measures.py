@@ -6,13 +6,12 @@ import math
 
 import numpy as np
 
-from ssmis_core.metrics import evaluate_classes
+from ssmis_core.metrics import dice_of_classes
 
 
 def mean_dice(answer: np.ndarray, other: np.ndarray, num_classes: int) -> float:
     """Dice of two label maps, mean over the foreground classes that either of them has; NaN where there are none."""
-    found = [one.dice for one in evaluate_classes(answer, other, num_classes)]
-    known = [dice for dice in found if not math.isnan(dice)]
+    known = [dice for dice in dice_of_classes(answer, other, num_classes) if not math.isnan(dice)]
     return float(np.mean(known)) if known else math.nan
 
 

@@ -13,12 +13,13 @@ class Plane {
     const [wide, high] = [Math.round(w * dx * scale), Math.round(h * dy * scale)];
     const sharp = window.devicePixelRatio || 1;
     const size = { width: Math.round(wide * sharp), height: Math.round(high * sharp) };
-    this.canvas = make("canvas", "ssmis-canvas", this.box, { ...size, tabIndex: 0 });
+    const stack = make("div", "ssmis-stack", this.box);
+    this.canvas = make("canvas", "ssmis-canvas", stack, { ...size, tabIndex: 0 });
     this.canvas.style.width = `${wide}px`;
     this.canvas.style.height = `${high}px`;
     this.canvas.dataset.plane = this.name;
     this.canvas.setAttribute("role", "img");
-    this.cross = [make("div", "ssmis-cross", this.box), make("div", "ssmis-cross", this.box)];
+    this.cross = [make("div", "ssmis-cross ssmis-vertical", stack), make("div", "ssmis-cross ssmis-horizontal", stack)];
     this.caption = make("figcaption", "ssmis-caption", this.box);
     this.slider = make("input", "ssmis-slice", this.box, { type: "range", min: 0, max: viewer.shape[this.through] - 1 });
     this.slider.hidden = viewer.shape[this.through] === 1;
@@ -73,10 +74,25 @@ class Plane {
     this.slider.addEventListener("keydown", (event) => event.stopPropagation());
   }
 
+  // The slice anew where another one is looked at or a layer looks otherwise; the crosshair and the words always.
   draw() {
-    const { viewer, pixels, context, canvas } = this;
+    const { viewer } = this;
     const [w, h] = this.size();
     const at = viewer.cursor[this.through];
+    if (this.drawn?.at !== at || this.drawn.version !== viewer.version) this.slice(w, h);
+    this.drawn = { at, version: viewer.version };
+    const [vertical, horizontal] = this.cross;
+    vertical.style.left = `${(100 * (viewer.cursor[this.across] + 0.5)) / w}%`;
+    horizontal.style.top = `${100 * (1 - (viewer.cursor[this.up] + 0.5) / h)}%`;
+    this.slider.value = at;
+    this.caption.textContent = this.slider.hidden
+      ? `${AXES[this.across]} to the right, ${AXES[this.up]} up`
+      : `${this.name}, ${AXES[this.through]} = ${at} of ${viewer.shape[this.through] - 1}`;
+    this.canvas.setAttribute("aria-label", `${viewer.title}: ${this.caption.textContent}; ${viewer.described()}`);
+  }
+
+  slice(w, h) {
+    const { viewer, pixels, context, canvas } = this;
     pixels.data.fill(0);
     const shown = [...viewer.layers.values()].filter((layer) => layer.visible && layer.values);
     for (const layer of shown) if (!layer.outline) this.fill(layer, pixels.data, w, h);
@@ -84,16 +100,6 @@ class Plane {
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.drawImage(this.small, 0, 0, canvas.width, canvas.height);
     for (const layer of shown) if (layer.outline) this.stroke(layer, w, h);
-    const [cx, cy] = [viewer.cursor[this.across], viewer.cursor[this.up]];
-    const { offsetLeft: left, offsetTop: top, clientWidth: width, clientHeight: height } = this.canvas;
-    const [vertical, horizontal] = this.cross;
-    Object.assign(vertical.style, { left: `${left + ((cx + 0.5) / w) * width}px`, top: `${top}px`, height: `${height}px`, width: "1px" });
-    Object.assign(horizontal.style, { left: `${left}px`, top: `${top + (1 - (cy + 0.5) / h) * height}px`, width: `${width}px`, height: "1px" });
-    this.slider.value = at;
-    this.caption.textContent = this.slider.hidden
-      ? `${AXES[this.across]} to the right, ${AXES[this.up]} up`
-      : `${this.name}, ${AXES[this.through]} = ${at} of ${viewer.shape[this.through] - 1}`;
-    this.canvas.setAttribute("aria-label", `${viewer.title}: ${this.caption.textContent}; ${viewer.described()}`);
   }
 
   // Where the slice's pixel (column, row from below) lies in a layer's values: start + column * along + row * upward.

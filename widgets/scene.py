@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -30,6 +31,9 @@ from widgets.pixels import fullest_slice
 from widgets.replay import Example, assemble, changed, clock_at, fresh, look
 
 STREAM = "unlabeled_0"
+# Kept of a data set, in bytes: a handful of the largest volumes. An explorer of one batch needs a bank of its cases
+# and a bank of the one that is looked at, so both must fit at once, or each move would read files again.
+CASES_BYTES, BANKS_BYTES = 128 << 20, 192 << 20
 
 
 @dataclass(frozen=True)
@@ -242,33 +246,48 @@ def scene_of(run: Run | Scene | str | os.PathLike[str], *, data_root: str | os.P
     return run if isinstance(run, Scene) else Scene.of(run, data_root=data_root)
 
 
-class _LastFew:
-    """The last few things that were made of each data set, as long as somebody holds that data set."""
+class LastUsed:
+    """What was made last of each data set, up to so many bytes, as long as somebody holds that data set."""
 
     def __init__(self, most: int):
         self.most = most
-        self._of: WeakKeyDictionary[Dataset, OrderedDict[Hashable, Any]] = WeakKeyDictionary()
+        self.of: WeakKeyDictionary[Dataset, OrderedDict[Hashable, Any]] = WeakKeyDictionary()
 
     def get(self, dataset: Dataset, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What is kept under the key, or else made. It must not hold the data set, which would never be freed."""
-        kept = self._of.setdefault(dataset, OrderedDict())
+        """What is kept under the key, or else made; it has `nbytes`, and must not hold the data set.
+
+        The one asked for stays, however large: an explorer that is moved asks for it again.
+        """
+        kept = self.of.setdefault(dataset, OrderedDict())
         kept[key] = kept.pop(key) if key in kept else make()
-        while len(kept) > self.most:
-            kept.popitem(last=False)
+        held = sum(one.nbytes for one in kept.values())
+        while held > self.most and len(kept) > 1:
+            held -= kept.popitem(last=False)[1].nbytes
         return kept[key]
 
 
-_cases, _banks = _LastFew(8), _LastFew(12)
+_cases, _banks = LastUsed(CASES_BYTES), LastUsed(BANKS_BYTES)
 
 
 def load(dataset: Dataset, case_id: str) -> Case:
-    """A case of a data set, the last few kept in memory: an explorer that is moved asks again and again."""
-    case: Case = _cases.get(dataset, case_id, lambda: dataset.load(case_id))
+    """A case of a data set, the last ones kept in memory: an explorer that is moved asks again and again."""
+
+    def make() -> Case:
+        _give_back()
+        return dataset.load(case_id)
+
+    case: Case = _cases.get(dataset, case_id, make)
     return case
 
 
+def _give_back() -> None:
+    """Hand freed memory to the system: glibc keeps hundreds of MB of a network's answers, and kernels are many."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def bank_of(dataset: Dataset, wanted: tuple[str, ...], config: Configuration) -> VolumeBank:
-    """The cases on the grid that a run works on, the last few kept as in `load`."""
+    """The cases on the grid that a run works on, the last ones kept as in `load`."""
     grid = config.grid
 
     def make() -> VolumeBank:

@@ -1,6 +1,7 @@
 // Three linked planes of a volume. The volume and its overlays come once, as bytes; scrolling, windowing, opacity and
 // the crosshair are worked out here, without asking the kernel.
 
+const REST = 150; // milliseconds without a move, after which the kernel is told of the crosshair
 const PLANES = [
   { name: "axial", across: 0, up: 1, through: 2 },
   { name: "coronal", across: 0, up: 2, through: 1 },
@@ -15,6 +16,7 @@ class View {
     this.title = model.get("title");
     this.strides = [this.shape[1] * this.shape[2], this.shape[2], 1];
     this.layers = new Map();
+    this.version = 0; // of all that planes are drawn from but the crosshair
     this.root = root;
     root.classList.add("ssmis-viewer");
     this.heading = make("div", "ssmis-title", root, { textContent: this.title });
@@ -26,6 +28,11 @@ class View {
     this.controls = make("div", "ssmis-controls", root);
     this.cursor = [...model.get("cursor")];
     this.scheduled = false;
+    this.moved = 0;
+    this.follow = ({ detail: { from, group, cursor } }) => {
+      if (from !== this && group && group === model.get("group")) this.put(cursor);
+    };
+    document.addEventListener("ssmis-crosshair", this.follow);
     this.heard = [
       ["change:cursor", () => this.take(model.get("cursor"))],
       ["change:window", () => this.rewindow()],
@@ -39,17 +46,19 @@ class View {
 
   close() {
     for (const [name, callback] of this.heard) this.model.off(name, callback);
+    document.removeEventListener("ssmis-crosshair", this.follow);
     this.layers.clear();
   }
 
-  receive(content, buffers) {
-    if (content.type === "remove") this.layers.delete(content.name);
-    if (content.type === "layer") {
-      const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-      const known = this.layers.get(content.name);
-      this.layers.set(content.name, { ...known, ...content, values: bytes(buffers[0]), colours: bytes(buffers[1]) });
-      this.rewindow();
-    }
+  // Layers come two buffers each: their values and their colours.
+  receive({ layers, gone }, buffers) {
+    const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    for (const name of gone) this.layers.delete(name);
+    layers.forEach((layer, n) => {
+      const [values, colours] = buffers.slice(2 * n, 2 * n + 2).map(bytes);
+      this.layers.set(layer.name, { ...this.layers.get(layer.name), ...layer, values, colours });
+    });
+    this.rewindow();
     this.relook();
     this.listLayers();
   }
@@ -60,8 +69,10 @@ class View {
     this.schedule();
   }
 
+  // Where the kernel, or another page, puts the crosshair. In the midst of moves that is an older place.
   take(cursor) {
     if (cursor.every((value, axis) => value === this.cursor[axis])) return;
+    if (performance.now() - this.moved < REST) return this.model.set("cursor", this.cursor);
     this.cursor = [...cursor];
     this.schedule();
   }
@@ -73,10 +84,17 @@ class View {
   move(places) {
     const next = this.cursor.map((value, axis) => clamp(places[axis] ?? value, 0, this.shape[axis] - 1));
     if (next.every((value, axis) => value === this.cursor[axis])) return;
-    this.cursor = next;
+    this.put(next);
+    const detail = { from: this, group: this.model.get("group"), cursor: next };
+    document.dispatchEvent(new CustomEvent("ssmis-crosshair", { detail })); // linked viewers move at once
+    clearTimeout(this.saving); // a kernel that answers to each step would slow the next one
+    this.saving = setTimeout(() => this.model.save_changes(), REST);
+  }
+
+  put(cursor) {
+    [this.cursor, this.moved] = [cursor, performance.now()];
     this.schedule();
-    this.model.set("cursor", next); // linked viewers move at once
-    this.model.save_changes(); // at once too: the echo of an older place would undo one that is not sent yet
+    this.model.set("cursor", cursor);
   }
 
   // The image's 256 values through the window; overlays have their colours from the kernel.
@@ -92,7 +110,7 @@ class View {
         layer.table.set([level, level, level, 255], 4 * value);
       }
     }
-    this.schedule();
+    this.repaint();
     this.showWindow?.();
   }
 
@@ -104,7 +122,7 @@ class View {
       if (layer.check) layer.check.checked = layer.visible;
       if (layer.slide) layer.slide.value = layer.opacity;
     }
-    this.schedule();
+    this.repaint();
   }
 
   look(name, change) {
@@ -120,7 +138,12 @@ class View {
     for (const layer of overlays) this.look(layer.name, { visible });
   }
 
+  // The rows are built anew only where a layer came, went or changed its legend or its ends: one that is held stays.
   listLayers() {
+    const looks = [...this.layers.values()].map(({ name, kind, low, high, unit, legend }) => [name, kind, low, high, unit, legend]);
+    const listed = JSON.stringify(looks);
+    if (listed === this.listed) return;
+    this.listed = listed;
     this.controls.replaceChildren();
     for (const layer of this.layers.values()) {
       const row = make("div", "ssmis-layer", this.controls);
@@ -143,7 +166,6 @@ class View {
         layer.slide.addEventListener("keydown", (event) => event.stopPropagation());
       }
     }
-    this.schedule();
   }
 
   windowSliders(layer, row) {
@@ -190,6 +212,11 @@ class View {
       else told.push(`${layer.name} ${(layer.low + (value / 255) * (layer.high - layer.low)).toPrecision(3)}`);
     }
     return told.join(", ");
+  }
+
+  repaint() {
+    this.version += 1;
+    this.schedule();
   }
 
   schedule() {

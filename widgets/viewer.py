@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import anywidget
-import ipywidgets
 import numpy as np
 import plotly.colors
 import traitlets
@@ -42,6 +44,20 @@ class Layer:
     outline: bool = False
     dashed: bool = False
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """All of it but the arrays, as the page reads it."""
+        return {
+            "kind": self.kind,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "classes": list(self.classes),
+            "legend": [list(entry) for entry in self.legend],
+            "outline": self.outline,
+            "dashed": self.dashed,
+        }
+
 
 class Viewer(anywidget.AnyWidget):
     """Axial, coronal and sagittal planes of a volume [X, Y, Z], or the one plane of an image [X, Y].
@@ -51,7 +67,8 @@ class Viewer(anywidget.AnyWidget):
 
     Click or drag puts the crosshair, the wheel and PageUp / PageDown scroll, arrow keys move, "o" hides the overlays.
     name: of the image, in the list of layers. Arrays are sent once, as bytes (the image between its 0.5 and 99.5
-    percentiles, maps between their own ends); every slice is drawn in the browser. `cursor` [voxels], `window` (lowest,
+    percentiles, maps between their own ends); every slice is drawn in the browser, which
+    tells the kernel where the crosshair came to rest. `cursor` [voxels], `window` (lowest,
     highest value shown) and `looks` (opacity and visibility by name) can be set and observed from Python. `close()`
     frees the arrays.
     Raises UserError for an array of another shape than the image's.
@@ -64,6 +81,7 @@ class Viewer(anywidget.AnyWidget):
     spacing: Any = traitlets.List().tag(sync=True)
     in_mm = traitlets.Bool().tag(sync=True)
     cursor: Any = traitlets.List().tag(sync=True)
+    group = traitlets.Unicode().tag(sync=True)  # viewers of one group share the crosshair, see `link`
     window: Any = traitlets.List().tag(sync=True)
     looks: Any = traitlets.Dict().tag(sync=True)
     volume = traitlets.Int(0).tag(sync=True)  # counts `show_volume`: the page begins anew
@@ -73,6 +91,7 @@ class Viewer(anywidget.AnyWidget):
     ):
         self.name = name
         self.layers: dict[str, Layer] = {}
+        self._waiting: set[str] | None = None  # names of layers that the page has yet to hear of, within `at_once`
         image = np.asarray(image)
         if image.ndim not in (2, 3) or 0 in image.shape:
             raise UserError(f"viewer: image has shape {image.shape}, expected [X, Y] or [X, Y, Z] with voxels")
@@ -80,6 +99,17 @@ class Viewer(anywidget.AnyWidget):
         super().__init__(title=title, window=[0.0, 1.0], **_frame(image, spacing))
         self.on_msg(self._answer)
         self.show_image(image)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """All that is shown within goes to the page together at the end, and is drawn there once."""
+        self._waiting = set()
+        try:
+            with self.hold_sync():
+                yield
+        finally:
+            waiting, self._waiting = self._waiting, None
+            self._tell(*waiting)
 
     def show_volume(self, image: np.ndarray, *, spacing: Sequence[float] | None = None) -> None:
         """Begin anew with another volume, of any shape with as many axes; overlays go, what they looked like stays."""
@@ -139,23 +169,18 @@ class Viewer(anywidget.AnyWidget):
         top: the upper end of the scale where the kind leaves it open (default: the largest value). Clear is the lower
         end of a scale, or the middle of one that goes both ways.
         """
-        scale, low, high, unit = KINDS[kind]
+        _, low, high, unit = KINDS[kind]
         if high is None:
             high = top if top is not None else max(float(np.nanmax(np.abs(values))), 1e-6)
         low = -high if low is None else low
-        shares = np.linspace(0.0, 1.0, 256)
-        scale = plotly.colors.get_colorscale(scale) if isinstance(scale, str) else scale
-        samples = plotly.colors.sample_colorscale(scale, list(shares), colortype="tuple")
-        table = np.empty((256, 4), np.uint8)
-        table[:, :3] = np.rint(255 * np.array(samples))
-        table[:, 3] = np.rint(255 * (np.abs(2 * shares - 1) if low < 0 else shares))
+        table = _colours(kind, low < 0)
         self._put(name, Layer(kind, as_bytes(values, low, high), table, low=low, high=high, unit=unit or ""), opacity)
 
     def remove(self, name: str) -> None:
         """Take a layer away; nothing when it is not there."""
         if self.layers.pop(name, None) is not None:
             self.looks = {key: look for key, look in self.looks.items() if key != name}
-            self.send({"type": "remove", "name": name})
+            self._tell(name)
 
     def look_at(self, mask: np.ndarray) -> None:
         """Put the crosshair into the slice with the most of a mask, at its middle there; nothing for an empty mask."""
@@ -181,27 +206,35 @@ class Viewer(anywidget.AnyWidget):
             self.looks = {**self.looks, name: {"opacity": opacity, "visible": True}}
         self._tell(name)
 
-    def _tell(self, name: str) -> None:
-        layer = self.layers[name]
-        told: Mapping[str, Any] = {
-            "type": "layer",
-            "name": name,
-            "kind": layer.kind,
-            "low": layer.low,
-            "high": layer.high,
-            "unit": layer.unit,
-            "classes": list(layer.classes),
-            "legend": [list(entry) for entry in layer.legend],
-            "outline": layer.outline,
-            "dashed": layer.dashed,
-        }
-        self.send(told, [np.ascontiguousarray(layer.values).data, np.ascontiguousarray(layer.colours).data])
+    def _tell(self, *names: str) -> None:
+        """Send the layers of these names, or that they are gone."""
+        if self._waiting is not None:
+            self._waiting |= set(names)
+            return
+        there = {name: self.layers[name] for name in self.layers if name in names}
+        gone = sorted(set(names) - set(there))
+        arrays = [array for layer in there.values() for array in (layer.values, layer.colours)]
+        if names:
+            told = [{"name": name, **layer.told} for name, layer in there.items()]
+            self.send({"layers": told, "gone": gone}, [np.ascontiguousarray(array).data for array in arrays])
 
     def _answer(self, _widget: Any, content: Mapping[str, Any], _buffers: Any) -> None:
         """A page that begins to show the viewer asks for everything, so a second view or a reload has it too."""
         if content.get("type") == "ready":
-            for name in self.layers:
-                self._tell(name)
+            self._tell(*self.layers)
+
+
+@cache
+def _colours(kind: str, both_ways: bool) -> np.ndarray:
+    """RGBA [256, 4] of a kind of map, clear at the lower end of its scale, or in the middle of one with two ends."""
+    shares, scale = np.linspace(0.0, 1.0, 256), KINDS[kind][0]
+    scale = plotly.colors.get_colorscale(scale) if isinstance(scale, str) else scale
+    samples = plotly.colors.sample_colorscale(scale, list(shares), colortype="tuple")
+    table = np.empty((256, 4), np.uint8)
+    table[:, :3] = np.rint(255 * np.array(samples))
+    table[:, 3] = np.rint(255 * (np.abs(2 * shares - 1) if both_ways else shares))
+    table.setflags(write=False)
+    return table
 
 
 def _frame(image: np.ndarray, spacing: Sequence[float] | None) -> dict[str, Any]:
@@ -221,16 +254,15 @@ def as_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.rint(np.clip(share, 0.0, 255.0)).astype(np.uint8)
 
 
-def link(*viewers: Viewer) -> list[ipywidgets.Widget]:
-    """Let viewers of equal shape share crosshair and slices, in the browser; the links, to be closed with them.
+def link(*viewers: Viewer) -> list[traitlets.link]:
+    """Let viewers of equal shape share crosshair and slices, at once in the browser; the links, to be undone with them.
 
     Raises UserError for other shapes.
     """
     if len({tuple(viewer.shape) for viewer in viewers}) > 1:
         shapes = ", ".join(str(tuple(viewer.shape)) for viewer in viewers)
         raise UserError(f"viewers of shapes {shapes}: expected equal ones to be linked")
-    links = []
-    for first, second in pairwise(viewers):
-        second.cursor = first.cursor
-        links.append(ipywidgets.jslink((first, "cursor"), (second, "cursor")))
-    return links
+    group = uuid.uuid4().hex
+    for viewer in viewers:
+        viewer.group = group
+    return [traitlets.link((first, "cursor"), (second, "cursor")) for first, second in pairwise(viewers)]

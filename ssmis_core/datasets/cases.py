@@ -44,6 +44,10 @@ class Case:
     def shape(self) -> tuple[int, ...]:
         return tuple(self.image.shape[1:])
 
+    @property
+    def nbytes(self) -> int:
+        return self.image.nbytes + (0 if self.label is None else self.label.nbytes)
+
 
 @dataclass(frozen=True)
 class Truth:

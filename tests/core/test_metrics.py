@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from ssmis_core.errors import UserError
-from ssmis_core.metrics import Scores, evaluate, evaluate_classes, surface_distances
+from ssmis_core.metrics import Scores, dice_of_classes, evaluate, evaluate_classes, surface_distances
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +277,24 @@ def test_surface_distances_of_an_object_that_is_missing_are_none():
         surface_distances(full, np.ones((4, 5)))
     with pytest.raises(UserError, match="takes one binary object"):
         surface_distances(2 * full, full)
+
+
+@pytest.mark.parametrize("empty", ["nan", "zero"])
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 5), dims=st.integers(2, 3))
+def test_dice_of_classes_is_the_dice_of_the_scores(empty, seed, classes, dims):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 7, dims))
+    pair = [rng.integers(0, rng.integers(1, classes + 1), shape) for _ in range(2)]  # classes are often missing
+    wanted = [one.dice for one in evaluate_classes(*pair, classes, empty=empty)]
+    np.testing.assert_allclose(dice_of_classes(*pair, classes, empty=empty), wanted, rtol=1e-12)
+
+
+def test_dice_of_classes_refuses_what_the_scores_refuse():
+    label = np.ones((4, 4))
+    for pair, classes, told in (
+        ((label, np.ones((4, 5))), 2, "expected equal shapes"),
+        ((3 * label, label), 2, "expected whole values 0 to 1"),
+        ((label, label), 1, "num_classes=1"),
+    ):
+        with pytest.raises(UserError, match=told):
+            dice_of_classes(*pair, classes)

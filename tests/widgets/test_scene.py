@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from typing import Any
+
 import numpy as np
 import pytest
 
+from ssmis_core.datasets.phantom import Phantom
 from tests.widgets.explorer_scenes import scene
 from widgets.replay import array, first_unlabeled
-from widgets.scene import Scene
+from widgets.scene import LastUsed, Scene
 
 CASE = "phantom-090"
 
@@ -64,3 +68,30 @@ def test_a_draw_of_the_loss_can_be_replaced() -> None:
     views = one.look(example.fixed(box=np.array([2, 5])))[1]
     assert np.argwhere(array(views["box"], 0)[0] == 0).min(0).tolist() == [2, 5]
     assert "box" not in example.draws._fixed
+
+
+def test_what_was_used_last_is_kept_up_to_so_many_bytes_and_as_long_as_the_data_set() -> None:
+    datasets, made, kept = [Phantom(dims=2)], [], LastUsed(100)
+
+    def get(key: str, size: int) -> Any:
+        def make() -> np.ndarray:
+            made.append(key)
+            return np.zeros(size, np.uint8)
+
+        return kept.get(datasets[0], key, make)
+
+    first = get("a", 40)
+    assert get("a", 40) is first and made == ["a"]
+    get("b", 40)
+    get("a", 40)  # used again, so it is not the next one to go
+    get("c", 40)
+    assert get("a", 40) is first and made == ["a", "b", "c"]
+    get("b", 40)
+    assert made == ["a", "b", "c", "b"]
+    large = get("large", 1000)  # larger than all that may be kept: alone, but kept
+    assert get("large", 1000) is large and made[-1] == "large"
+    get("a", 40)
+    assert made[-1] == "a"
+    datasets.clear()
+    gc.collect()
+    assert not kept.of

@@ -23,7 +23,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], list[Any
 def test_an_array_goes_once_as_bytes_in_row_major_order(ball: np.ndarray, sent: list[Any]) -> None:
     image = np.random.default_rng(0).normal(size=ball.shape)
     viewer = Viewer(image, spacing=(1.0, 1.0, 2.5), title="case")
-    ((told, (values, colours)),) = sent
+    ((content, (values, colours)),) = sent
+    (told,) = content["layers"]
     low, high = np.percentile(image, (0.5, 99.5))
     assert told["kind"] == "image" and (told["low"], told["high"]) == pytest.approx((low, high))
     share = np.clip((image.ravel() - low) / (high - low), 0, 1)  # the last axis fastest
@@ -40,7 +41,31 @@ def test_a_page_that_opens_late_gets_every_layer(ball: np.ndarray, sent: list[An
     viewer.show_map("noise", ball - 0.5, "noise")
     sent.clear()
     viewer._handle_custom_msg({"type": "ready"}, [])
-    assert [told["name"] for told, _ in sent] == ["image", "reference", "noise"]
+    ((content, buffers),) = sent
+    assert [told["name"] for told in content["layers"]] == ["image", "reference", "noise"] and len(buffers) == 6
+    assert bytes(buffers[2]) == ball.tobytes()  # two a layer: values, then colours
+
+
+def test_what_is_shown_at_once_goes_in_one_message_and_in_the_end(ball: np.ndarray, sent: list[Any]) -> None:
+    viewer = Viewer(ball.astype(float))
+    viewer.show_labels("old", ball)
+    sent.clear()
+    with viewer.at_once():
+        viewer.show_map("noise", ball - 0.5, "noise")
+        viewer.show_labels("reference", ball)
+        viewer.show_map("noise", ball - 0.7, "noise")  # only what stands in the end
+        viewer.remove("old")
+        assert not sent
+    ((content, buffers),) = sent
+    assert [told["name"] for told in content["layers"]] == ["noise", "reference"] and content["gone"] == ["old"]
+    assert bytes(buffers[0]) == viewer.layers["noise"].values.tobytes() and len(buffers) == 4
+    with pytest.raises(ZeroDivisionError), viewer.at_once():
+        viewer.show_labels("reference", 1 - ball)
+        raise ZeroDivisionError
+    assert len(sent) == 2 and list(viewer.looks) == ["image", "noise", "reference"]  # as it was before the mistake
+    with viewer.at_once():
+        pass
+    assert len(sent) == 2
 
 
 def test_labels_have_a_colour_a_class_and_background_is_clear(ball: np.ndarray, sent: list[Any]) -> None:
@@ -48,7 +73,8 @@ def test_labels_have_a_colour_a_class_and_background_is_clear(ball: np.ndarray, 
     label[:5] = 2
     viewer = Viewer(ball.astype(float))
     viewer.show_labels("reference", label, ("background", "atrium", "ventricle"))
-    told, (values, colours) = sent[-1]
+    content, (values, colours) = sent[-1]
+    (told,) = content["layers"]
     table = np.frombuffer(colours, np.uint8).reshape(256, 4)
     assert bytes(values) == label.tobytes()
     assert told["legend"] == [
@@ -76,7 +102,8 @@ def test_a_map_has_the_ends_of_its_kind_and_is_clear_where_it_says_nothing(
     values = np.linspace(-3.0, 2.0, 24).reshape(2, 3, 4)
     viewer = Viewer(values)
     viewer.show_map("map", values, kind, top=top)
-    told, (_, colours) = sent[-1]
+    content, (_, colours) = sent[-1]
+    (told,) = content["layers"]
     assert (told["low"], told["high"]) == pytest.approx(ends)
     opacity = np.frombuffer(colours, np.uint8).reshape(256, 4)[:, 3]
     assert opacity[clear] <= 1 and opacity[255] == 255
@@ -122,14 +149,16 @@ def test_a_layer_that_is_removed_takes_its_look_along(ball: np.ndarray, sent: li
     viewer.remove("reference")
     viewer.remove("reference")
     assert list(viewer.layers) == ["image"] == list(viewer.looks)
-    assert [told["type"] for told, _ in sent] == ["layer", "layer", "remove"]
+    assert [(len(told["layers"]), told["gone"]) for told, _ in sent] == [(1, []), (1, []), (0, ["reference"])]
 
 
 def test_viewers_of_other_shapes_are_not_linked(ball: np.ndarray) -> None:
     first, second = Viewer(ball.astype(float)), Viewer(ball.astype(float))
     first.cursor = [1, 2, 3]
     link(first, second)
-    assert second.cursor == [1, 2, 3]
+    assert second.cursor == [1, 2, 3] and first.group == second.group != ""
+    second.cursor = [4, 4, 4]
+    assert first.cursor == [4, 4, 4]
     with pytest.raises(UserError, match="expected equal ones"):
         link(first, Viewer(np.eye(4)))
 
