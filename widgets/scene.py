@@ -33,7 +33,7 @@ from widgets.replay import Example, assemble, changed, clock_at, fresh, look
 STREAM = "unlabeled_0"
 # Kept of a data set, in bytes: a handful of the largest volumes. An explorer of one batch needs a bank of its cases
 # and a bank of the one that is looked at, so both must fit at once, or each move would read files again.
-CASES_BYTES, BANKS_BYTES = 128 << 20, 192 << 20
+CASES_BYTES, BANKS_BYTES = 64 << 20, 96 << 20
 
 
 @dataclass(frozen=True)
