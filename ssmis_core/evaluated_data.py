@@ -22,14 +22,21 @@ SAME_GREYS = ("modality", "window", "version")  # parts of the recipe that say w
 class EvaluatedData:
     """Cases to score, and the data set that they are of.
 
-    name: of the list, for files and tables: "test", ..., or "external-<data set>" for another set than the run's;
-    external: what a reader of its scores is to know, in a line; "" for the run's own.
+    split: the list. name: of it, for files and tables: the same, or for another set than the run's
+    "external-<data set>" (with -<list> where that is not the test list). external: what a reader of its scores is to
+    know, in a line; "" for the run's own.
     """
 
     dataset: Dataset
     cases: Sequence[str]
+    split: str
     name: str
     external: str = ""
+
+    @property
+    def ending(self) -> str:
+        """What the names of the run's files about these cases end with: "" for the test list, else -<name>."""
+        return "" if self.name == "test" else f"-{self.name}"
 
 
 def evaluated_data(run: Run, split: str, data_root: str | os.PathLike[str] | None) -> EvaluatedData:
@@ -55,7 +62,7 @@ def evaluated_data(run: Run, split: str, data_root: str | os.PathLike[str] | Non
     if not used:
         told += "; run.json does not tell whether its training used some of them"
     name = f"external-{data.given_name}" + ("" if split == "test" else f"-{split}")
-    return EvaluatedData(data, found.cases, name, told)
+    return EvaluatedData(data, found.cases, split, name, told)
 
 
 def _listed(dataset: Dataset, split: str) -> EvaluatedData:
@@ -64,7 +71,7 @@ def _listed(dataset: Dataset, split: str) -> EvaluatedData:
         raise unknown("split", split, lists)
     if not lists[split]:
         raise UserError(f"{dataset.name} has no {split} list to evaluate on")
-    return EvaluatedData(dataset, lists[split], split)
+    return EvaluatedData(dataset, lists[split], split, split)
 
 
 def _check_unseen(used: set[str], data: Dataset, cases: Sequence[str]) -> None:

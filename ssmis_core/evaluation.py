@@ -141,8 +141,7 @@ def evaluate_run(
     config, method = run.config, run.method(device)
     data = evaluated_data(run, split, data_root)
     dataset = data.dataset
-    ending = "" if data.name == "test" else f"-{data.name}"  # the test result is what every reader of a run takes
-    folder = run.path / f"predictions{ending}"
+    folder = run.path / f"predictions{data.ending}"
     rows: list[dict[str, Any]] = []
     spacings: list[tuple[float, ...] | None] = []
     written = save_predictions and _has_nibabel()
@@ -165,7 +164,7 @@ def evaluate_run(
         if save_predictions and not written:
             predictions += ": nibabel is not installed"
         choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
-        return _record(run, rows, data.name, ending, {**choices, **_data_notes(run, data, rows, spacings)})
+        return _record(run, rows, data, {**choices, **_data_notes(run, data, rows, spacings)})
 
 
 def _data_notes(
@@ -190,15 +189,13 @@ def _discard(folder: Path, cases: Sequence[str]) -> None:
         folder.rmdir()
 
 
-def _record(
-    run: Run, rows: list[dict[str, Any]], split: str, ending: str, choices: Mapping[str, Any]
-) -> dict[str, Any]:
+def _record(run: Run, rows: list[dict[str, Any]], data: EvaluatedData, choices: Mapping[str, Any]) -> dict[str, Any]:
     """Write the tables of one evaluation and its summary, which is returned."""
-    config, info = run.config, run.info
+    config, info, split = run.config, run.info, data.name
     iteration = (info.get("selected") or {}).get("iteration", info.get("iterations_done", config.iterations))
     kept = [row for row in run.rows("evaluations") if (row["iteration"], row["split"]) != (iteration, split)]
     run.write_rows("evaluations", kept + [{"iteration": iteration, "split": split, **row} for row in rows])
-    run.write_rows(f"cases{ending}", rows)
+    run.write_rows(f"cases{data.ending}", rows)
     conventions = {
         "split": split,
         "iteration": iteration,  # of the weights that were scored: the selected ones where the protocol selects
@@ -208,7 +205,7 @@ def _record(
         **choices,
     }
     summary = {"method": config.method, "labeled": config.labeled, **summarise(rows), "conventions": conventions}
-    write_json(run.path / f"summary{ending}.json", summary)
+    write_json(run.path / f"summary{data.ending}.json", summary)
     return summary
 
 

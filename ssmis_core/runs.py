@@ -111,9 +111,13 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """summary.json; UserError when the run has not been evaluated or the file is damaged."""
-        path = self.path / "summary.json"
+        return self.summary_of("")
+
+    def summary_of(self, ending: str) -> dict[str, Any]:
+        """The summary of other cases than the test list's, by the ending of its file's name (see `EvaluatedData`)."""
+        path = self.path / f"summary{ending}.json"
         if not path.is_file():
-            raise UserError(f"{self.path}: not evaluated yet (no summary.json); run `ssmis evaluate {self.path}`")
+            raise UserError(f"{self.path}: not evaluated yet (no {path.name}); run `ssmis evaluate {self.path}`")
         expected = f"what `ssmis evaluate {self.path}` writes"
         return read_json(path, keys=("cases", "missed", "conventions"), expected=expected)
 

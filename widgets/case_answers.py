@@ -11,6 +11,7 @@ import torch
 
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.devices import choose_device
+from ssmis_core.evaluated_data import EvaluatedData
 from ssmis_core.evaluation import decide, predict_probabilities
 from ssmis_core.methods.base import Method
 from ssmis_core.runs import Run
@@ -26,30 +27,31 @@ MEAN = "mean of the classes"
 
 
 class Answers:
-    """One evaluated run and its test cases. The last few predictions of the network are kept.
+    """One evaluated run and the cases that it was evaluated on. The last few predictions of the network are kept.
 
-    Raises UserError for a run that has not been evaluated.
+    Raises UserError for a run that has not been evaluated on them.
     """
 
-    def __init__(self, run: Run, dataset: Dataset):
-        self.run, self.dataset = run, dataset
-        self.scores = {metric: case_scores(run, metric) for metric in METRICS}
-        self.keeps_largest = bool(run.summary["conventions"].get("largest_component"))
+    def __init__(self, run: Run, data: EvaluatedData):
+        self.run, self.data, self.dataset = run, data, data.dataset
+        self.scores = {metric: case_scores(run, metric, ending=data.ending) for metric in METRICS}
+        self.keeps_largest = bool(run.summary_of(data.ending)["conventions"].get("largest_component"))
         self.probabilities = lru_cache(maxsize=4)(self._probabilities)
         self._method: Method | None = None
 
     def column(self, metric: str, of: str, *, title: str = "") -> Column:
         """A metric of every case, in the units of `METRICS`; of: a class, or MEAN."""
         label, factor, more = METRICS[metric]
-        known = self.scores[metric] if of == MEAN else case_scores(self.run, metric, of=of)
+        known = self.scores[metric] if of == MEAN else case_scores(self.run, metric, of=of, ending=self.data.ending)
         values = {case: factor * value for case, value in known.items()}
-        missed = {str(r["case"]) for r in self.run.rows("cases") if r.get("missed") and of in (MEAN, r["class"])}
+        rows = self.run.rows(f"cases{self.data.ending}")
+        missed = {str(row["case"]) for row in rows if row.get("missed") and of in (MEAN, row["class"])}
         return Column(title + label, values, 1, "missed", frozenset(missed), more)
 
     def prediction(self, case: Case) -> np.ndarray:
         """The label map uint8 [*spatial] that was scored: from the run's predictions/, else computed anew."""
-        if (self.run.path / "predictions" / f"{case.id}.nii.gz").is_file():
-            return read_prediction(self.run, case)
+        if (self.run.path / f"predictions{self.data.ending}" / f"{case.id}.nii.gz").is_file():
+            return read_prediction(self.run, case, ending=self.data.ending)
         return decide(self.probabilities(case.id), largest_component=self.keeps_largest)
 
     def uncertainty(self, case: Case) -> np.ndarray:

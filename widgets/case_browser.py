@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from ssmis_core.datasets import Case
 from ssmis_core.errors import UserError
+from ssmis_core.evaluated_data import evaluated_data
 from ssmis_core.runs import Run
 from widgets import style
 from widgets.case_answers import MEAN, MISTAKE_COLOURS, MISTAKES, Answers, Volumes, mistakes
@@ -39,15 +40,14 @@ def browse_cases(
 
     Predictions are those in the run's predictions/, else they are computed; the uncertainty always is. Without a
     reader it is a still of the worst, the median and the best case. data_root: of the data set's files, where they
-    are not found by default.
+    are not found by default; of runs on one's own scans it may be another prepared folder that they were evaluated on.
     Raises UserError for a run that has not been evaluated, and for runs on different data.
     """
     runs = [one if isinstance(one, Run) else Run(one) for one in (run, *others)]
     for one in runs[1:]:
         if (a := _data(runs[0])) != (b := _data(one)):
             raise UserError(f"{one.path}: is on {b}, expected the data of {runs[0].path}, {a}")
-    dataset = runs[0].dataset(data_root)
-    answers = [Answers(one, dataset) for one in runs]
+    answers = [Answers(one, evaluated_data(one, "test", data_root)) for one in runs]
     return CaseBrowser(dict(zip(names_of(runs), answers, strict=True)))
 
 
@@ -90,7 +90,10 @@ class CaseBrowser(Explorer):
         self._list("hd95", str(controls["of"].value))
         self.table.selected = self.table.order()[0]
         count = len(self.cases)
-        super().__init__(f"Which of {count} test cases fail, and where?", READING, controls, [], self._compute)
+        external = f" of {self.first.data.name}" if self.first.data.external else ""
+        super().__init__(
+            f"Which of {count} test cases{external} fail, and where?", READING, controls, [], self._compute
+        )
         frame = self.frame
         self.children = (frame.head, frame.controls, self.table, frame.line, frame.numbers, self._side)
         self.table.observe(self._moved, names="selected")

@@ -60,12 +60,12 @@ def shared_spacing(cases: Sequence[Case]) -> tuple[float, ...] | None:
     return spacings.pop() if len(spacings) == 1 else None
 
 
-def read_prediction(run: Run, case: Case) -> np.ndarray:
+def read_prediction(run: Run, case: Case, *, ending: str = "") -> np.ndarray:
     """The label map that a run predicted for a case, uint8 [*spatial] on the case's grid.
 
-    Raises UserError where it is not there or damaged.
+    ending: as for `widgets.results.case_scores`. Raises UserError where it is not there or damaged.
     """
-    path = Path(run.path) / "predictions" / f"{case.id}.nii.gz"
+    path = Path(run.path) / f"predictions{ending}" / f"{case.id}.nii.gz"
     if not path.is_file():
         raise UserError(f"{path}: no such prediction, expected one from evaluate_run(run) with nibabel installed")
     return read_case_labels(path, case)

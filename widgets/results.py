@@ -28,11 +28,14 @@ METRICS: dict[str, tuple[str, float, bool]] = {
 }
 
 
-def case_scores(run: Run, metric: str, *, of: str | None = None) -> dict[str, float]:
-    """{case: score}, the mean over the foreground classes that have a number; NaN where none has. of: one class."""
-    rows = [row for row in run.rows("cases") if of in (None, row["class"])]
+def case_scores(run: Run, metric: str, *, of: str | None = None, ending: str = "") -> dict[str, float]:
+    """{case: score}, the mean over the foreground classes that have a number; NaN where none has. of: one class.
+
+    ending: of the names of the run's files about these cases, see `EvaluatedData` (default: of the test list).
+    """
+    rows = [row for row in run.rows(f"cases{ending}") if of in (None, row["class"])]
     if not rows:
-        raise UserError(f"{run.path}: not evaluated yet (no cases.csv), expected evaluate_run(run) before")
+        raise UserError(f"{run.path}: not evaluated yet (no cases{ending}.csv), expected evaluate_run(run) before")
     by_case: dict[str, list[float]] = {}
     for row in rows:
         by_case.setdefault(str(row["case"]), []).append(float(row[metric]))

@@ -12,40 +12,18 @@ import pytest
 
 from ssmis_core import Run, cli
 from ssmis_core.datasets.preparation import Wish, prepare_folder
-from tests.core.cli_helpers import NETWORK, contents, empty_folder, refused
-from tests.core.datasets.own_helpers import OBLIQUE, affine_of, blocks, scan, write_image, write_source
+from tests.core.cli_helpers import contents, empty_folder, refused
+from tests.core.datasets.own_helpers import OBLIQUE, affine_of, blocks, scan, write_image
+from tests.core.other_scans import NAMES, others, run_on_own_scans
 
 fresh = pytest.fixture(autouse=True)(empty_folder)
-TRAIN = ["train", "supervised", "--dataset", "nifti_folder", "--labeled", "2", *NETWORK, "--iterations", "1"]
-TRAIN += ["--set", "factor=1", "--set", "unlabeled_per_batch=0"]
-NAMES = ["head", "tail"]
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with scans/, out/ (prepared) and run/ (trained on it and evaluated)."""
-    folder = tmp_path_factory.mktemp("here")
-    source = write_source(folder / "scans", cases=5, unlabeled=1)
-    prepare_folder("mine", source, folder / "out", classes=NAMES, wish=Wish(test_share=0.4))
-    assert cli.run([*TRAIN, "--data-root", str(folder / "out"), "--run-dir", str(folder / "run")]) == 0
-    return folder
+here = pytest.fixture(scope="module")(run_on_own_scans)
 
 
 @pytest.fixture
 def run(here: Path, tmp_path: Path) -> Path:
     """A copy of the run, to evaluate anew."""
     return Path(shutil.copytree(here / "run", tmp_path / "run"))
-
-
-def others(folder: Path, *, affine: np.ndarray = OBLIQUE, **how: Any) -> Path:
-    """Four labeled scans of another place, prepared; two to test on."""
-    for number in range(4):
-        write_image(folder / "scans" / "images" / f"case_{number}.nii.gz", scan((12, 10, 9), 50 + number), affine)
-        write_image(folder / "scans" / "labels" / f"case_{number}.nii.gz", blocks((12, 10, 9), number), affine)
-    choices = {"classes": NAMES, "wish": Wish(test_share=0.5), **how}
-    done = prepare_folder("theirs", folder / "scans", folder / "out", **choices)
-    assert done.problems == ()
-    return folder / "out"
 
 
 def test_other_scans_are_scored_beside_the_runs_own_result_with_a_clear_word(

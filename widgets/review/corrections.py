@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ssmis_core.datasets import Case
+from ssmis_core.datasets.cases import Truth
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import METRICS, save_nifti, score_labels
 from ssmis_core.files import read_csv, write_csv
@@ -54,11 +55,13 @@ class Corrections:
         *,
         class_names: Sequence[str],
         who: str,
+        truth: Truth | None = None,
         empty: str = "nan",
     ) -> list[dict[str, Any]]:
         """Write the labels with the case's voxel-to-world matrix, and a row a class with what changed by them.
 
-        Scores before are those of the prediction; without a reference there are none. Returns the new rows.
+        Scores before are those of the prediction; without a reference there are none. truth: what they are made
+        against (default: the case's own label), see `Dataset.truth`. Returns the new rows.
         Raises UserError for labels of another shape or with other classes, for labels that are the prediction and no
         earlier correction, and rather than replace a file that no review has written.
         """
@@ -71,7 +74,7 @@ class Corrections:
             raise UserError(
                 f"case {case.id}: nothing to save, the labels are those of the prediction; expected an edit"
             )
-        choices: dict[str, Any] = {"class_names": class_names, "empty": empty}
+        choices: dict[str, Any] = {"class_names": class_names, "truth": truth, "empty": empty}
         rows = changes(case, prediction, labels, who=who, when=now(), **choices)
         save_nifti(path, labels, case.affine)
         try:
@@ -104,6 +107,7 @@ def changes(
     class_names: Sequence[str],
     who: str,
     when: str,
+    truth: Truth | None = None,
     empty: str = "nan",
 ) -> list[dict[str, Any]]:
     """One row a foreground class: voxels that became or ceased to be it, each metric before, after and their change."""
@@ -111,7 +115,8 @@ def changes(
     before: Sequence[Mapping[str, Any]] = [{}] * (len(class_names) - 1)
     after = before
     if case.label is not None:
-        before, after = (score_labels(one, case, class_names=class_names, empty=empty) for one in (prediction, labels))
+        how: dict[str, Any] = {"class_names": class_names, "truth": truth, "empty": empty}
+        before, after = (score_labels(one, case, **how) for one in (prediction, labels))
     rows = []
     for k, (old, new) in enumerate(zip(before, after, strict=True), start=1):
         row: dict[str, Any] = {**told, "class": class_names[k]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssmis_core.errors import UserError
+from ssmis_core.evaluated_data import EvaluatedData
 from ssmis_core.runs import Run
 
 
@@ -39,12 +41,15 @@ def worst_first(rows: Sequence[Mapping[str, Any]]) -> list[Ranked]:
     return sorted(ranked, key=lambda one: (not one.missed, math.isnan(one.dice), one.dice, one.case))
 
 
-def ranked_cases(run: Run, split: str = "test") -> list[Ranked]:
-    """The cases of an evaluated run, worst first; UserError for a run that was not evaluated on that list."""
-    ending = "" if split == "test" else f"-{split}"
-    rows = run.rows(f"cases{ending}")
+def ranked_cases(run: Run, data: EvaluatedData, data_root: str | os.PathLike[str] | None = None) -> list[Ranked]:
+    """The cases of an evaluated run, worst first; UserError for a run that was not evaluated on that data.
+
+    data_root: where the data are, for the command that the error tells.
+    """
+    rows = run.rows(f"cases{data.ending}")
     if not rows:
-        option = "" if split == "test" else f" --split {split}"
-        told = f"not evaluated yet (no cases{ending}.csv); run `ssmis evaluate {run.path}{option}`"
+        options = "" if data.split == "test" else f" --split {data.split}"
+        options += f" --data-root {data_root}" if data.external else ""
+        told = f"not evaluated yet (no cases{data.ending}.csv); run `ssmis evaluate {run.path}{options}`"
         raise UserError(f"{run.path}: {told}")
     return worst_first(rows)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ssmis_core.datasets import Case
 from ssmis_core.errors import UserError, unknown
+from ssmis_core.evaluated_data import evaluated_data
 from ssmis_core.runs import Run
 from widgets.review.corrections import Corrections
 from widgets.review.nifti import read_case_labels
@@ -60,9 +61,10 @@ class Review:
         review.save(labels)
         review.step(+1)
 
-    split: the list that was evaluated. folder: where remarks and corrections go (default: the run folder, beside its
-    files and never over them). who: the reader's name (default: of the account). device: for predictions that the run
-    folder lacks and for the uncertainty.
+    split: the list that was evaluated. data_root: of the data set's files; of a run on one's own scans it may be
+    another prepared folder that the run was evaluated on. folder: where remarks and corrections go (default: the run
+    folder, beside its files and never over them; for other scans than the run's, a folder of theirs in it). who: the
+    reader's name (default: of the account). device: for predictions that the run folder lacks and for the uncertainty.
     Raises UserError for a run that was not evaluated, or whose data are not here.
     """
 
@@ -77,11 +79,13 @@ class Review:
         device: str | torch.device = "cpu",
     ):
         self.run = run if isinstance(run, Run) else Run(run)
-        self.split, self.data_root, self.device = split, data_root, device
-        self.ranked = {one.case: one for one in ranked_cases(self.run, split)}
+        self.data_root, self.device = data_root, device
+        self.data = evaluated_data(self.run, split, data_root)
+        self.dataset = self.data.dataset
+        self.ranked = {one.case: one for one in ranked_cases(self.run, self.data, data_root)}
         self.order = list(self.ranked)
-        self.dataset = self.run.dataset(data_root)
-        self.folder = Path(folder) if folder is not None else self.run.path
+        own = self.run.path / f"review{self.data.ending}" if self.data.external else self.run.path
+        self.folder = Path(folder) if folder is not None else own
         self.remarks, self.corrections = Remarks(self.folder), Corrections(self.folder)
         self.who = who or account()
         self.place = 0
@@ -118,12 +122,13 @@ class Review:
         """Keep corrected labels of the case that is open; the rows that tell what changed. See `Corrections.save`."""
         case = self.dataset.load(self.case)
         empty = self.conventions.get("empty", "nan")
-        how: dict[str, Any] = {"class_names": self.dataset.class_names, "who": self.who, "empty": empty}
+        truth = None if case.label is None else self.dataset.truth(case)
+        how: dict[str, Any] = {"class_names": self.dataset.class_names, "who": self.who, "truth": truth, "empty": empty}
         return self.corrections.save(case, self.prediction(case), labels, **how)
 
     def prediction(self, case: Case) -> np.ndarray:
         """The labels that the run predicted: those in its folder, else made anew from its weights."""
-        path = self.run.path / f"predictions{self._ending}" / f"{case.id}.nii.gz"
+        path = self.run.path / f"predictions{self.data.ending}" / f"{case.id}.nii.gz"
         if path.is_file():
             return read_case_labels(path, case)
         import torch
@@ -160,14 +165,8 @@ class Review:
     @property
     def conventions(self) -> dict[str, Any]:
         """What the scores were made with; none where the run folder does not tell."""
-        from ssmis_core.files import read_json
-
-        path = self.run.path / f"summary{self._ending}.json"
-        return read_json(path, keys=("conventions",), expected="a summary")["conventions"] if path.is_file() else {}
-
-    @property
-    def _ending(self) -> str:
-        return "" if self.split == "test" else f"-{self.split}"
+        there = (self.run.path / f"summary{self.data.ending}.json").is_file()
+        return self.run.summary_of(self.data.ending)["conventions"] if there else {}
 
     def _method(self) -> Any:
         if not hasattr(self, "_loaded"):
