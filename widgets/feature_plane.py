@@ -55,5 +55,5 @@ def feature_plane(clouds: Sequence[Cloud], axes: tuple[str, str], *, title: str,
     figure.update_yaxes(title_text=axes[1], title_font_size=12, zeroline=False, scaleanchor="x")
     at = {"orientation": "h", "x": 0, "yanchor": "bottom", "font": {"size": 11}, "itemsizing": "constant"}
     marks = {**at, "y": 1.01, "itemclick": False, "itemdoubleclick": False}
-    figure.update_layout(legend={**at, "y": 1.08}, legend2=marks, margin={"l": 60, "r": 10, "t": 110, "b": 50})
-    return style.finish(figure, title=title, alt=alt, height=460, width=420).update_layout(title_font_size=15)
+    figure.update_layout(legend={**at, "y": 1.08}, legend2=marks, margin={"l": 60, "r": 10, "t": 110, "b": 65})
+    return style.finish(figure, title=title, alt=alt, height=475, width=420).update_layout(title_font_size=15)

@@ -114,7 +114,8 @@ class _Pictures:
         names = self._axes(which, shares, aimed)
         count = sum(map(len, prototypes))
         title = f"{len(drawn)} voxels and {count or 'no'} prototypes{'' if count else ' yet'}"
-        alt = f"Feature vectors of voxels of {case} in a plane, by class, with the prototypes; {' and '.join(names)}."
+        along = " and ".join(names).replace("<br>", " ")
+        alt = f"Feature vectors of voxels of {case} in a plane, by class, with the prototypes; {along}."
         self.chart.show(feature_plane(clouds, names, title=title, alt=alt))
         told = self._told(rows, distance, torch.from_numpy(np.ascontiguousarray(classes)).flatten(), which)
         return {**told, "spread that the plane shows (%)": 100 * spread_shown(both, plane)}
@@ -181,7 +182,7 @@ class _Pictures:
     def _axes(self, which: int, shares: Sequence[float], aimed: bool) -> tuple[str, str]:
         first = f"cosine with the mean prototype of {self.names[which]}" if aimed else "along the largest spread"
         second = "along the largest spread across it" if aimed else "along the second largest spread"
-        return f"{first} ({shares[0]:.0f} % of the spread)", f"{second} ({shares[1]:.0f} %)"
+        return f"{first}<br>({shares[0]:.0f} % of the spread)", f"{second} ({shares[1]:.0f} %)"
 
     def _told(self, rows: Tensor, distance: np.ndarray, classes: Tensor, which: int) -> dict[str, float]:
         names, count = self.names, len(self.names)
