@@ -28,9 +28,9 @@ class View {
     this.controls = make("div", "ssmis-controls", root);
     this.cursor = [...model.get("cursor")];
     this.scheduled = false;
-    this.moved = 0;
+    this.moved = -REST;
     this.follow = ({ detail: { from, group, cursor } }) => {
-      if (from !== this && group && group === model.get("group")) this.put(cursor);
+      if (from !== this && group === model.get("group")) this.put(cursor);
     };
     document.addEventListener("ssmis-crosshair", this.follow);
     this.heard = [
@@ -47,6 +47,7 @@ class View {
   close() {
     for (const [name, callback] of this.heard) this.model.off(name, callback);
     document.removeEventListener("ssmis-crosshair", this.follow);
+    clearTimeout(this.saving); // of another volume that may be
     this.layers.clear();
   }
 
@@ -71,8 +72,7 @@ class View {
 
   // Where the kernel, or another page, puts the crosshair. In the midst of moves that is an older place.
   take(cursor) {
-    if (cursor.every((value, axis) => value === this.cursor[axis])) return;
-    if (performance.now() - this.moved < REST) return this.model.set("cursor", this.cursor);
+    if (performance.now() - this.moved < REST || cursor.every((value, axis) => value === this.cursor[axis])) return;
     this.cursor = [...cursor];
     this.schedule();
   }
@@ -86,15 +86,20 @@ class View {
     if (next.every((value, axis) => value === this.cursor[axis])) return;
     this.put(next);
     const detail = { from: this, group: this.model.get("group"), cursor: next };
-    document.dispatchEvent(new CustomEvent("ssmis-crosshair", { detail })); // linked viewers move at once
+    document.dispatchEvent(new CustomEvent("ssmis-crosshair", { detail })); // other views and linked viewers, at once
     clearTimeout(this.saving); // a kernel that answers to each step would slow the next one
-    this.saving = setTimeout(() => this.model.save_changes(), REST);
+    this.saving = setTimeout(() => this.save(), REST);
+  }
+
+  // Set just before it is sent: what a model is set to and does not send goes along with its next slider, long outdated.
+  save() {
+    this.model.set("cursor", this.cursor);
+    this.model.save_changes();
   }
 
   put(cursor) {
     [this.cursor, this.moved] = [cursor, performance.now()];
     this.schedule();
-    this.model.set("cursor", cursor);
   }
 
   // The image's 256 values through the window; overlays have their colours from the kernel.

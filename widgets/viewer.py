@@ -81,7 +81,7 @@ class Viewer(anywidget.AnyWidget):
     spacing: Any = traitlets.List().tag(sync=True)
     in_mm = traitlets.Bool().tag(sync=True)
     cursor: Any = traitlets.List().tag(sync=True)
-    group = traitlets.Unicode().tag(sync=True)  # viewers of one group share the crosshair, see `link`
+    group = traitlets.Unicode().tag(sync=True)  # views of one group share the crosshair, see `link`
     window: Any = traitlets.List().tag(sync=True)
     looks: Any = traitlets.Dict().tag(sync=True)
     volume = traitlets.Int(0).tag(sync=True)  # counts `show_volume`: the page begins anew
@@ -96,13 +96,16 @@ class Viewer(anywidget.AnyWidget):
         if image.ndim not in (2, 3) or 0 in image.shape:
             raise UserError(f"viewer: image has shape {image.shape}, expected [X, Y] or [X, Y, Z] with voxels")
         self.dims = image.ndim
-        super().__init__(title=title, window=[0.0, 1.0], **_frame(image, spacing))
+        super().__init__(title=title, window=[0.0, 1.0], group=uuid.uuid4().hex, **_frame(image, spacing))
         self.on_msg(self._answer)
         self.show_image(image)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """All that is shown within goes to the page together at the end, and is drawn there once."""
+        if self._waiting is not None:  # within another one, which tells of this too
+            yield
+            return
         self._waiting = set()
         try:
             with self.hold_sync():
@@ -110,6 +113,11 @@ class Viewer(anywidget.AnyWidget):
         finally:
             waiting, self._waiting = self._waiting, None
             self._tell(*waiting)
+
+    @traitlets.validate("cursor")
+    def _inside(self, proposal: Any) -> list[int]:
+        """Within the volume: what a page tells of may be a place in the one that was shown before."""
+        return [min(max(int(at), 0), n - 1) for at, n in zip(proposal["value"], self.shape, strict=True)]
 
     def show_volume(self, image: np.ndarray, *, spacing: Sequence[float] | None = None) -> None:
         """Begin anew with another volume, of any shape with as many axes; overlays go, what they looked like stays."""

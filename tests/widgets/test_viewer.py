@@ -9,6 +9,7 @@ import pytest
 
 from ssmis_core.errors import UserError
 from widgets import style
+from widgets.explorer import slices_of
 from widgets.viewer import Viewer, as_bytes, link
 
 
@@ -66,6 +67,11 @@ def test_what_is_shown_at_once_goes_in_one_message_and_in_the_end(ball: np.ndarr
     with viewer.at_once():
         pass
     assert len(sent) == 2
+    with viewer.at_once():
+        viewer.show_labels("outer", ball)
+        with viewer.at_once():
+            viewer.show_labels("inner", ball)
+    assert [told["name"] for told in sent[2][0]["layers"]] == ["outer", "inner"] and len(sent) == 3
 
 
 def test_labels_have_a_colour_a_class_and_background_is_clear(ball: np.ndarray, sent: list[Any]) -> None:
@@ -187,6 +193,17 @@ def test_another_volume_of_any_shape_begins_anew_and_keeps_what_overlays_looked_
     with pytest.raises(UserError, match=r"image has shape \(4, 4\), expected 3 axes with voxels"):
         viewer.show_volume(np.ones((4, 4)))
     assert viewer.shape == [7, 9, 5]
+
+
+def test_a_place_in_the_volume_before_is_moved_inside(ball: np.ndarray) -> None:
+    first, second = Viewer(ball.astype(float)), Viewer(ball.astype(float))
+    link(first, second)
+    for viewer in (first, second):
+        viewer.show_volume(np.ones((7, 30, 5)))
+        assert first.cursor == [3, 15, 2]
+    first.set_state({"cursor": [23, 19, -1]})  # as a page tells that has not heard of the new volume yet
+    assert first.cursor == second.cursor == [6, 19, 0]
+    assert slices_of(first).data
 
 
 def test_closing_frees_the_arrays(ball: np.ndarray) -> None:
