@@ -69,6 +69,7 @@ class CaseBrowser(Explorer):
     """See `browse_cases`. `table` holds rows and the case that is open; `show_case(id)` opens another one."""
 
     children: Any
+    in_steps = True  # the network may take a minute
 
     def __init__(self, answers: dict[str, Answers]):
         self.answers = answers
@@ -173,7 +174,8 @@ class CaseBrowser(Explorer):
         told: dict[str, Any] = {"case": case.id}
         predicted = {name: one.prediction(case) for name, one in self.answers.items()}
         for (name, one), viewer in zip(self.answers.items(), self.viewers, strict=True):
-            self._show(viewer, name, case, predicted[name], uncertainty)
+            with viewer.at_once():
+                self._show(viewer, name, case, predicted[name], uncertainty)
             told |= {self._named(name, METRICS[m][0]): one.column(m, of).cell(case.id)[0] for m in SHOWN}
         if uncertainty:
             self.frame.line.value = "<p role='status'>asking the network how sure it is …</p>"

@@ -57,6 +57,8 @@ class Explorer(ipywidgets.VBox):
     what is shown, which stands in for the explorer where a notebook runs without a reader. `close()` frees everything.
     """
 
+    in_steps = False  # True: what is drawn first is on the page while the rest is computed; False: all of it at once
+
     def __init__(
         self,
         title: str,
@@ -102,7 +104,7 @@ class Explorer(ipywidgets.VBox):
         began, self._computing = time.perf_counter(), True
         try:
             with ExitStack() as pictures:
-                for viewer in self.viewers:
+                for viewer in () if self.in_steps else self.viewers:
                     pictures.enter_context(viewer.at_once())
                 self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
         except UserError as error:

@@ -21,6 +21,7 @@ from widgets.case_browser import browse_cases
 from widgets.explorer import values_of
 from widgets.results import case_scores
 from widgets.style import alt_text
+from widgets.viewer import Viewer
 
 MISSED = "phantom-082"  # the third test case, see `evaluated`
 
@@ -118,6 +119,22 @@ def test_each_control_changes_what_is_shown(tmp_path: Path) -> None:
     assert shown.table.axes["x"] == shown.table.columns[-1] == "volume of the reference (ml)"
     shown.controls["uncertainty"].value = False
     assert "entropy" not in shown.viewers[0].layers and not any("entropy" in name for name in shown.numbers)
+    shown.close()
+
+
+def test_the_page_has_the_case_before_the_network_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = browse_cases(evaluated(tmp_path / "run"))
+    told: list[str] = []
+    monkeypatch.setattr(Viewer, "send", lambda self, content, _: told.extend(one["name"] for one in content["layers"]))
+    ask = shown.first.uncertainty
+
+    def asked(case: Any) -> np.ndarray:
+        told.append("asked")
+        return ask(case)
+
+    monkeypatch.setattr(shown.first, "uncertainty", asked)
+    shown.show_case("phantom-083")
+    assert told == ["image", "entropy", "error", "reference", "prediction", "asked", "entropy"]
     shown.close()
 
 
