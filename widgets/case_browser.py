@@ -170,9 +170,9 @@ class CaseBrowser(Explorer):
     def _compute(self, against: str, of: str, uncertainty: bool) -> dict[str, Any]:
         self._list(against, of)
         case = load(self.dataset, self.table.selected)
+        predicted = {name: one.prediction(case) for name, one in self.answers.items()}  # before anything is taken away
         self._room_for(case)
         told: dict[str, Any] = {"case": case.id}
-        predicted = {name: one.prediction(case) for name, one in self.answers.items()}
         for (name, one), viewer in zip(self.answers.items(), self.viewers, strict=True):
             with viewer.at_once():
                 self._show(viewer, name, case, predicted[name], uncertainty)

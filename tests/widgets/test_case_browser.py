@@ -163,6 +163,10 @@ def test_a_case_of_another_shape_gets_viewers_of_its_own_that_look_the_same(
     again = shown.viewers
     shown.show_case("phantom-081")
     assert shown.viewers is again
+    (tmp_path / "b" / "predictions" / f"{MISSED}.nii.gz").write_bytes(b"no")
+    shown.show_case(MISSED)  # of another shape, and it cannot be read
+    assert "not a whole NIfTI file" in shown.frame.line.value and shown.numbers["case"] == "phantom-081"
+    assert shown.viewers is again and shown.viewers[0].title.startswith("phantom-081")
     shown.close()
 
 
