@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from ssmis_core.datasets.preparation import prepare_folder
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import save_nifti
 from tests.core.datasets.own_helpers import affine_of, blocks, scan, write_image, write_source
-from widgets.review.nifti import read_case_labels
+from widgets.review.nifti import read_case_labels, read_labels
 
 
 def saved(folder: Path, case: Case) -> Path:
@@ -48,3 +49,13 @@ def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
     for original in (None, Grid((6, 5, 4), affine)):
         with pytest.raises(UserError, match=r"a\.nii\.gz: labels have shape \(4, 5, 7\)"):
             read_case_labels(tmp_path / "a.nii.gz", Case("a", image, None, affine, None, "", original))
+
+
+def test_files_of_colours_and_with_an_unknown_header_are_refused(tmp_path: Path) -> None:
+    colours = np.zeros((4, 5, 6), [(channel, "u1") for channel in "RGB"])
+    nibabel.save(nibabel.Nifti1Image(colours, np.eye(4)), tmp_path / "colours.nii")
+    with pytest.raises(UserError, match=r"colours\.nii: has values that are not whole numbers"):
+        read_labels(tmp_path / "colours.nii")
+    nibabel.save(nibabel.Nifti2Image(np.zeros((4, 5, 6), np.uint8), np.eye(4)), tmp_path / "other.nii")
+    with pytest.raises(UserError, match=r"other\.nii: not a whole NIfTI file"):
+        read_labels(tmp_path / "other.nii")

@@ -24,18 +24,20 @@ def read_labels(
 
     if not path.is_file():
         raise UserError(f"{path}: no such label file")
+    damaged = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError)
     try:
         image = nibabel.nifti1.load(path)
         raw = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, *damaged) as error:
         raise UserError(f"{path}: not a whole NIfTI file ({' '.join(str(error).split())})") from error
     dims = len(shape) if shape is not None else dims
     if raw.ndim == 3 and raw.shape[2] == 1 and dims != 3:
         raw = raw[:, :, 0]
     if shape is not None and raw.shape != tuple(shape):
         raise UserError(f"{path}: labels have shape {raw.shape}, expected {tuple(shape)}, that of the scan")
-    labels = raw.astype(np.uint8)
-    if not np.array_equal(labels, raw):
+    numbers = raw.dtype.kind in "buif"  # and no colours, which NIfTI can hold too
+    labels = raw.astype(np.uint8) if numbers else np.zeros(raw.shape, np.uint8)
+    if not numbers or not np.array_equal(labels, raw):
         raise UserError(f"{path}: has values that are not whole numbers from 0 to 255, expected labels")
     return labels, np.asarray(image.affine, np.float64)
 
