@@ -157,6 +157,32 @@ def test_mistakes_are_said_in_the_dock_and_change_nothing(viewer: Any, copied: C
     assert window.review.place == 0 and window.seen.case.id == window.review.case
 
 
+def test_a_note_typed_just_before_a_save_or_a_choice_is_kept(viewer: Any, copied: Callable[[int], Run]) -> None:
+    run = copied(2)
+    window = open_window(viewer, run)
+    window.layer("correction").data[:4] = 1
+    window.dock.note.setPlainText("typed before the save")
+    window.save()
+    assert window.dock.note.toPlainText() == Review(run).open().remark.note == "typed before the save"
+    assert window.dock.line.text().startswith("saved: ")
+    window.dock.note.setPlainText("typed before a choice")
+    window.go(window.review.place)
+    assert window.dock.note.toPlainText() == Review(run).open().remark.note == "typed before a choice"
+
+
+def test_a_correction_that_was_removed_comes_back_as_it_was_saved(viewer: Any, copied: Callable[[int], Run]) -> None:
+    window = open_window(viewer, copied(3))
+    window.layer("correction").data[:4] = 1
+    window.save()
+    saved = window.layer("correction").data.copy()
+    viewer.layers.remove(window.layer("correction"))
+    window.save()
+    assert "was removed" in window.dock.line.text() and not window.edited
+    window.correct()
+    layer = window.layer("correction")
+    assert (layer.data == saved).all() and layer.visible and layer.mode == "paint" and not window.edited
+
+
 def test_closing_the_window_asks_about_an_edit(viewer: Any, copied: Callable[[int], Run]) -> None:
     run = copied(2)
     window = open_window(viewer, run, answers=["cancel", "save"])

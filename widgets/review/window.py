@@ -95,6 +95,7 @@ class ReviewWindow:
     @told
     def go(self, place: int) -> None:
         """To a case by its place in the list; one that cannot be opened leaves everything as it is."""
+        self.dock.flush()  # or a note that was typed just now would be lost
         before = self.review.place
         if place != before and self.leave():
             try:
@@ -122,8 +123,12 @@ class ReviewWindow:
 
     @told
     def correct(self) -> None:
-        """Make the correction the layer that is painted on, with a brush at hand."""
+        """Make the correction the layer that is painted on, with a brush at hand; one that was removed comes back."""
         layer = self.layer(CORRECTION)
+        if layer is None:
+            stored = case_layers(self.review.open(), self.review.dataset.class_names)
+            (layer,) = add_layers(self.viewer, stored[-1:])
+            self.solid.arrange()
         layer.visible = True
         self.viewer.layers.selection.active = layer
         layer.mode, layer.selected_label = "paint", 1
@@ -132,7 +137,13 @@ class ReviewWindow:
     @told
     def save(self) -> None:
         """Write the correction beside the run."""
-        labels = np.asarray(self.layer(CORRECTION).data)
+        self.dock.flush()
+        layer = self.layer(CORRECTION)
+        if layer is None:
+            raise UserError(
+                f"the correction was removed from the layers; {KEYS['correct']} brings it back as it was saved"
+            )
+        labels = np.asarray(layer.data)
         rows = self.review.save(labels)
         self._saved = labels.copy()
         self.tell()
