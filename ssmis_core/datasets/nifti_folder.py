@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -112,6 +113,10 @@ class NiftiFolder(Dataset):
         if not path.is_file():
             raise UserError(f"{path}: no such file, expected a prepared case; {again}")
         with h5_file(path, what="prepared case", remedy=f"; delete it and {again}") as file:
+            made = json.loads(file.attrs["record"])
+            # a preparation that was cut short, or found problems, leaves the manifest of the one before
+            if any(made.get(key) != self._records[case_id].get(key) for key in ("sources", "recipe")):
+                raise UserError(f"{path}: was prepared anew since {MANIFEST} was written; {again}")
             return [read_array(file, name, path) for name in names]
 
 

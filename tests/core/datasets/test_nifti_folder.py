@@ -119,6 +119,24 @@ def test_damaged_prepared_files_are_told_in_one_line(tmp_path: Path, prepared: P
             open_dataset("nifti_folder", out)
 
 
+def test_a_case_that_was_prepared_anew_without_a_new_manifest_is_refused(tmp_path: Path) -> None:
+    """Another case's fault, or a kill, keeps the old manifest, whose places are not those of the new voxels."""
+    source, out = write_source(tmp_path / "scans", unlabeled=0), tmp_path / "out"
+    prepare_folder("own", source, out)
+    for kind in ("images", "labels"):
+        write_image(source / kind / "case_0.nii.gz", scan((9, 9, 9)) % (900 if kind == "images" else 3), np.eye(4))
+    kept = (source / "images" / "case_1.nii.gz").read_bytes()
+    (source / "images" / "case_1.nii.gz").write_bytes(b"")
+    assert prepare_folder("own", source, out).made == ("case_0",)
+    data = open_dataset("nifti_folder", out)
+    with pytest.raises(UserError, match=r"case_0\.h5: was prepared anew since manifest\.json was written"):
+        data.load("case_0")
+    assert data.load("case_1").label is not None
+    (source / "images" / "case_1.nii.gz").write_bytes(kept)
+    prepare_folder("own", source, out)
+    assert open_dataset("nifti_folder", out).load("case_0").shape == (9, 9, 9)
+
+
 def test_a_new_scan_of_channels_is_read_from_their_files(tmp_path: Path) -> None:
     source = tmp_path / "s"
     for name in ("a", "b"):
