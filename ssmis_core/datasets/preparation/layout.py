@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssmis_core.datasets.formats import is_image, stem
+from ssmis_core.datasets.formats import META, NRRD, is_image, stem
 from ssmis_core.datasets.formats.headers import data_file
 from ssmis_core.errors import UserError
 
@@ -38,10 +38,10 @@ def files_of(image: Path) -> list[Path]:
     """An image's file, with the file of its voxels where the header stands alone; the files of a folder, by name."""
     if image.is_dir():
         return sorted(p for p in image.iterdir() if p.is_file() and not p.name.startswith("."))
-    if image.name.lower().endswith((".nhdr", ".mhd")):
+    if image.name.lower().endswith((*NRRD, *META)):  # any of them may name another file
         with suppress(UserError, OSError):  # a bad header is told when the case is read
             data = data_file(image)
-            return [image, *([data] if data.is_file() else [])]
+            return [image, *([data] if data != image and data.is_file() else [])]
     return [image]
 
 

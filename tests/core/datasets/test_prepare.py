@@ -115,6 +115,19 @@ def test_a_changed_source_is_noticed_and_told(source: Path, tmp_path: Path) -> N
         open_dataset("nifti_folder", tmp_path / "out", **first)
 
 
+@pytest.mark.parametrize(("written", "named"), [(".nhdr", ".nrrd"), (".mhd", ".mha"), (".mhd", ".mhd")])
+def test_changed_voxels_beside_a_header_are_noticed_whatever_its_ending(
+    source: Path, tmp_path: Path, written: str, named: str
+) -> None:
+    header = write_image(source / "images" / f"case_8{written}", scan(seed=8), OBLIQUE)
+    header.rename(header.with_suffix(named))
+    prepare_folder("own", source, tmp_path / "out")
+    before = open_dataset("nifti_folder", tmp_path / "out").load("case_8").image
+    header.with_suffix(".raw").write_bytes(scan(seed=9).tobytes())
+    assert prepare_folder("own", source, tmp_path / "out").made == ("case_8",)
+    assert not np.array_equal(open_dataset("nifti_folder", tmp_path / "out").load("case_8").image, before)
+
+
 def test_another_recipe_needs_another_folder_or_a_word(source: Path, tmp_path: Path) -> None:
     prepare_folder("own", source, tmp_path / "out")
     first = open_dataset("nifti_folder", tmp_path / "out").options()
