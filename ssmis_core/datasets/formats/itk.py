@@ -19,6 +19,8 @@ def read_itk(path: Path) -> Volume:
     check_header(path)
     image = execute(path, simpleitk(path))
     array = voxels(image)
+    if image.GetDimension() == 2 and array.ndim == 3:  # channels of a plane are no slices
+        array = array[:, :, None]
     affine = lps_affine(image.GetOrigin(), image.GetSpacing(), image.GetDirection())
     return volume(path, array, affine)
 

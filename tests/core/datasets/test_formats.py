@@ -141,3 +141,12 @@ def test_dicom_that_is_not_one_whole_series_is_told_in_a_line(tmp_path: Path) ->
     told(cut)
     (tmp_path / "empty").mkdir()
     assert "no files" in told(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.nhdr", "a.mha", "a.mhd"])
+def test_channels_of_a_plane_are_no_slices(tmp_path: Path, name: str) -> None:
+    array = scan((12, 10, 3))
+    sitk.WriteImage(sitk.GetImageFromArray(array.transpose(1, 0, 2), isVector=True), str(tmp_path / name))
+    volume = read_image(tmp_path / name)
+    assert volume.channels == 3
+    np.testing.assert_array_equal(volume.array, array[:, :, None])
