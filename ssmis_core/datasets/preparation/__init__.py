@@ -129,8 +129,12 @@ def prepare_folder(
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 over what a run depends on: recipe, classes, split, and the content of every case's files."""
-    contents = {case_id: sorted(record["sources"].values()) for case_id, record in manifest["cases"].items()}
+    """SHA-256 over what a run depends on: recipe, classes, split, and the content of every case's files.
+
+    The names of files do not count, but their order does where there are several channels: it says which is which.
+    """
+    order = list if manifest["recipe"]["channels"] > 1 else sorted
+    contents = {case_id: order(record["sources"].values()) for case_id, record in manifest["cases"].items()}
     lists = {name: manifest["split"][name] for name in ("train", "validation", "test", "labeled")}
     text = json.dumps([manifest["recipe"], manifest["classes"], lists, contents], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -269,6 +269,22 @@ def test_channels_come_by_name_or_on_the_last_axis(tmp_path: Path) -> None:
         prepare_folder("own", tmp_path / "named", tmp_path / "x")
 
 
+def test_channels_that_change_places_are_another_fingerprint(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for channel in range(2):
+            write_image(tmp_path / "s" / "images" / f"{name}_000{channel}.nii", scan(seed=channel), OBLIQUE)
+        write_image(tmp_path / "s" / "labels" / f"{name}.nii", blocks(), OBLIQUE)
+    prepare_folder("own", tmp_path / "s", tmp_path / "out")
+    first = open_dataset("nifti_folder", tmp_path / "out").options()
+    one, two = (tmp_path / "s" / "images" / f"a_000{channel}.nii" for channel in range(2))
+    content = one.read_bytes(), two.read_bytes()
+    two.write_bytes(content[0])
+    one.write_bytes(content[1])
+    prepare_folder("own", tmp_path / "s", tmp_path / "out")
+    with pytest.raises(UserError, match="its scans or its split are others"):
+        open_dataset("nifti_folder", tmp_path / "out", **first)
+
+
 def test_planes_make_a_data_set_of_two_axes(tmp_path: Path) -> None:
     for number in range(4):
         write_image(tmp_path / "s" / "images" / f"{number}.nii.gz", scan((1, 10, 8), number), affine_of())
