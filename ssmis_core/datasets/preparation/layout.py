@@ -79,20 +79,19 @@ def channel_files(first: Path) -> tuple[Path, ...]:
 def told_by_source(source: Path) -> dict[str, Any]:
     """What a dataset.json of the Medical Segmentation Decathlon says: {"classes": [texts], "modality": text}, as far
     as it is there and can be understood."""
-    path = source / "dataset.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+    told: dict[str, Any] = {}
+    content: Any = {}
+    with suppress(OSError, ValueError):
+        content = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    misread = (ValueError, TypeError, AttributeError)
+    with suppress(*misread):  # each by itself: labels that are not understood do not make CT an MR
         labels = content.get("labels", {})
         pairs = [(k, v) if str(k).isdigit() else (v, k) for k, v in labels.items()]  # nnU-Net has them the other way
         classes = [f"{int(value)}={name}" for value, name in sorted(pairs, key=lambda pair: int(pair[0])) if int(value)]
+        told |= {"classes": classes} if classes else {}
+    with suppress(*misread):
         modalities = {str(v).lower() for v in (content.get("modality") or content.get("channel_names") or {}).values()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-    told: dict[str, Any] = {}
-    if classes:
-        told["classes"] = classes
-    if modalities:
-        told["modality"] = "ct" if modalities == {"ct"} else "mr"
+        told |= {"modality": "ct" if modalities == {"ct"} else "mr"} if modalities else {}
     return told
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from ssmis_core.datasets.preparation.layout import find_cases
+from ssmis_core.datasets.preparation.layout import find_cases, told_by_source
 from ssmis_core.errors import UserError
 
 
@@ -43,3 +44,10 @@ def test_several_faults_are_all_told(tmp_path: Path) -> None:
     faults: list[str] = []
     assert [case.id for case in find_cases(folder_of(tmp_path, *names), faults)] == ["anna"]
     assert len(faults) == 3
+
+
+@pytest.mark.parametrize("labels", [{"background": 0, "whole": [1, 2]}, ["background", "tumour"], {"a": "b"}])
+def test_labels_that_are_not_understood_do_not_hide_the_modality(tmp_path: Path, labels: object) -> None:
+    """nnU-Net has labels of several values; taken for MR, a CT would lose its Hounsfield units."""
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}, "labels": labels}))
+    assert told_by_source(tmp_path) == {"modality": "ct"}
