@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from ssmis_core.datasets.cases import Grid
 from ssmis_core.datasets.formats import Volume, read_image
-from ssmis_core.datasets.formats.volume import check_packing
+from ssmis_core.datasets.formats.volume import LIMIT_BYTES, check_packing
 from ssmis_core.datasets.grids import (
     axis_codes,
     plane_last,
@@ -98,6 +99,7 @@ def bring(
     done += [volume.note for volume in volumes if volume.note]
     target = grid if recipe.spacing is None else resampled_grid(grid, _spacing(recipe, grid))
     if recipe.spacing is not None:
+        _check_room(images[0], target, len(channels))
         done.append(f"resampled from {_text(grid.shape)} to {_text(target.shape)}: image linear, label nearest")
     label = None if truth is None else _label(*truth, grid, recipe, images[0])
     stack = []
@@ -215,6 +217,14 @@ def _spacing(recipe: Recipe, grid: Grid) -> tuple[float, ...]:
     assert recipe.spacing is not None
     depth = float(np.linalg.norm(grid.affine[:3, 2]))
     return recipe.spacing if recipe.dims == 3 else (*recipe.spacing, depth)
+
+
+def _check_room(path: Path, grid: Grid, channels: int) -> None:
+    """UserError for more voxels than an image may have: a spacing, or the file's own, that is far off."""
+    need = math.prod(grid.shape) * channels * 4
+    if need > LIMIT_BYTES:
+        told = f"resampled it would have {_text(grid.shape)} voxels ({need / 1e9:.3g} GB in memory)"
+        raise UserError(f"{path}: {told}, expected at most {LIMIT_BYTES / 1e9:g} GB; choose a coarser spacing")
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -128,6 +128,12 @@ def test_changed_voxels_beside_a_header_are_noticed_whatever_its_ending(
     assert not np.array_equal(open_dataset("nifti_folder", tmp_path / "out").load("case_8").image, before)
 
 
+def test_a_spacing_that_makes_too_many_voxels_is_refused_before_memory_is_taken(source: Path, tmp_path: Path) -> None:
+    done = prepare_folder("own", source, tmp_path / "out", spacing=(0.01,))
+    assert len(done.problems) == 8 and not list((tmp_path / "out" / "cases").iterdir())
+    assert all("case_" in line and "GB in memory), expected at most 1.6 GB" in line for line in done.problems)
+
+
 def test_another_recipe_needs_another_folder_or_a_word(source: Path, tmp_path: Path) -> None:
     prepare_folder("own", source, tmp_path / "out")
     first = open_dataset("nifti_folder", tmp_path / "out").options()
