@@ -15,7 +15,7 @@ from ssmis_core.datasets.check.pictures import picture
 from ssmis_core.datasets.formats import Volume, read_image
 from ssmis_core.datasets.grids import axis_codes, to_ras
 from ssmis_core.datasets.preparation.layout import Found
-from ssmis_core.datasets.preparation.one_case import bring, misplaced
+from ssmis_core.datasets.preparation.one_case import bring, misplaced, read_scan
 from ssmis_core.datasets.preparation.recipe import Recipe, as_classes
 from ssmis_core.errors import UserError
 
@@ -74,7 +74,7 @@ def _read(scan: Scan) -> Iterator[Finding]:
     whole = True
     for path in scan.case.images:
         try:
-            scan.volumes.append(read_image(path))
+            scan.volumes.append(read_scan(path))
         except UserError as error:
             whole = False
             yield Finding("file", str(error), (scan.case.id,))

@@ -156,3 +156,16 @@ def test_each_kind_of_finding_has_a_test_here_or_with_the_rules() -> None:
     here = {"classes", "unprepared", "no-label", "unplaced", "unlabeled"}
     rules = {"never-learned", "listed", "subject", "untestable", "label-lost", "looks-ct", "not-hounsfield"}
     assert {*DAMAGE, *SCENES, *here, *rules, "turned", "names", "missing", "empty"} == set(KINDS)
+
+
+def test_an_image_packed_as_no_scan_can_be_is_found_as_preparing_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_source(tmp_path / "scans", unlabeled=0)
+    nearly_empty = np.zeros((64, 64, 64), np.uint8)
+    nearly_empty[0, 0] = range(64)
+    write_image(source / "images" / "packed.nii.gz", nearly_empty, OBLIQUE)
+    monkeypatch.setattr("ssmis_core.datasets.formats.volume.MANY_VOXELS", 1000)
+    told = survey_source(source).problems
+    assert told == list(prepare_folder("own", source, tmp_path / "out").problems)
+    assert len(told) == 1 and "nearly all alike" in told[0]
