@@ -147,7 +147,7 @@ def _check_name(name: str, crop: bool) -> None:
         raise UserError("'acdc': its files are read in place and need no preparation; see data/acdc/README.md")
     if name in DATASETS and name != "nifti_folder":
         raise UserError(f"{name!r} is a data set of its own; choose another name for your scans")
-    if Path(name).name != name or name.startswith("."):
+    if not name or Path(name).name != name or name.startswith("."):
         raise UserError(f"name {name!r}: expected one that can be a folder's")
     if not crop:
         raise UserError("--no-crop: is for la; your own scans are never cropped")

@@ -85,6 +85,7 @@ def test_what_is_no_prepared_folder_is_told(
     assert open_dataset("nifti_folder").num_classes == 3
     assert "is a data set of its own" in refused(["data", "prepare", "phantom", "--source", "x"], capsys)
     assert "'acdc': its files are read in place" in refused(["data", "prepare", "acdc", "--source", "x"], capsys)
+    assert "name '': expected one" in refused(["data", "prepare", "", "--source", "x"], capsys)
     assert "--no-crop: is for la" in refused(["data", "prepare", "x", "--source", "x", "--no-crop"], capsys)
     assert "expected 1 or 2 or 3 numbers" in refused(
         ["data", "prepare", "x", "--source", "x", "--spacing", "a"], capsys
