@@ -235,11 +235,13 @@ def _train(
 
 
 def _check_test_files(config: Configuration, data_root: Path | None) -> None:
-    """Find a bad file of the test list now, rather than after hours of training."""
+    """Find a bad file of the test list, or that there is none, now rather than after hours of training."""
     from ssmis_core.datasets import DATASETS, open_dataset
 
     if DATASETS[config.dataset].needs_files:
         dataset = open_dataset(config.dataset, data_root, **config.dataset_options)
+        if not dataset.test:
+            raise UserError(f"{config.dataset} has no test list to evaluate on; train with --no-evaluate")
         for _ in dataset.stream(dataset.test):
             pass
 

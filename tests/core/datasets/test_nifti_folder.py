@@ -171,3 +171,14 @@ def test_real_hippocampi_come_back_as_they_were(real_hippocampus: Path, tmp_path
         np.testing.assert_allclose(affine, file.affine, atol=1e-5)
         grid = Grid(file.shape, file.affine)
         np.testing.assert_array_equal(resample_label(case.label, Grid(case.shape, case.affine), grid), back)
+
+
+def test_without_a_test_list_training_says_so_before_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_source(tmp_path / "scans", cases=1, unlabeled=1)
+    prepare_folder("own", source, tmp_path / "out")
+    run = tmp_path / "run"
+    words = ["train", "supervised", "--dataset", "nifti_folder", "--data-root", str(tmp_path / "out"), "--labeled", "1"]
+    assert "no test list to evaluate on; train with --no-evaluate" in refused([*words, "--run-dir", str(run)], capsys)
+    assert not run.exists()
