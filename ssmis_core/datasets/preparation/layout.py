@@ -109,6 +109,10 @@ def _by_name(folder: Path, faults: list[str] | None) -> dict[str, Path]:
         if not is_image(path):
             continue
         name = stem(path)
+        if len(name.splitlines()) > 1 or any("\ud800" <= letter <= "\udfff" for letter in name):
+            # a line break, or bytes that are not UTF-8: neither lists nor reports can hold it
+            _told(f"{folder}: a file has the name {name!r}, expected one of plain characters; rename it", faults)
+            continue
         if name in found:
             _told(f"{path}: has the name of {found[name].name}, expected one file a case", faults)
             continue

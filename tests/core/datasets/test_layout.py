@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,14 @@ def test_labels_that_are_not_understood_do_not_hide_the_modality(tmp_path: Path,
     """nnU-Net has labels of several values; taken for MR, a CT would lose its Hounsfield units."""
     (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}, "labels": labels}))
     assert told_by_source(tmp_path) == {"modality": "ct"}
+
+
+@pytest.mark.parametrize("name", [b"images/b\xe9la.nii.gz", b"labels/b\nla.nii.gz"])
+def test_a_name_that_no_list_can_hold_is_told_in_one_line_that_can_be_printed(tmp_path: Path, name: bytes) -> None:
+    folder = folder_of(tmp_path, "images/anna.nii.gz", "images/ä ö.nii.gz", "labels/ä ö.nii.gz")
+    Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).touch()
+    with pytest.raises(UserError, match="expected one of plain characters") as error:
+        find_cases(folder)
+    faults: list[str] = []
+    assert [case.id for case in find_cases(folder, faults)] == ["anna", "ä ö"]
+    assert faults == [str(error.value)] and faults[0].isprintable() and faults[0].encode()
