@@ -26,7 +26,7 @@ from widgets.scene import Scene, scene_of
 from widgets.viewer import Viewer
 
 BY = ("reference", "answer")
-TOWARDS, PRINCIPAL = "towards the prototypes", "largest spread"
+TOWARDS, PRINCIPAL = "to the prototypes", "largest spread"
 
 
 def explore_separation(
