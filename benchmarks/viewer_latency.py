@@ -6,9 +6,10 @@ Explorers look at the trained samples; at an untrained network of the same prese
 opened in a JupyterLab and a kernel of its own, in headless Chromium (`pip install -e '.[all,test]'`,
 `apt-get install chromium`), and driven there. Milliseconds go from the wheel's or the key's event to the frame after
 the one that is drawn with the answer, in the browser's clock; beside a control that needs the network stands the same
-call of the method's loss in the same kernel, without a browser. Memory is the kernel's proportional set size (a page
+call of the method's loss in the same kernel, before and after. Memory is the kernel's proportional set size (a page
 that n processes share counts for 1/n) and its highest resident size: after all that, and again after so many more
 cases were opened that the kernel keeps as many as it ever does. Beside it stands how many such kernels 24 GiB hold.
+`taken_by_others_percent` is the share of the processors that a virtual machine's host gave to others meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 
 import nbformat
 import numpy as np
-from machine import machine
+from machine import machine, processor_time
 
 from ssmis_core.datasets import open_dataset
 from ssmis_core.errors import UserError
@@ -137,6 +138,7 @@ def measure(name: str, subject: Subject, options: argparse.Namespace, *, trained
     source = cells(subject, options, trained=trained)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in source])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    before = processor_time()
     with tempfile.TemporaryDirectory(prefix="latency-") as folder:
         home, root = Path(folder) / "home", Path(folder) / "notebooks"
         with running_lab(home, root, threads=options.threads) as lab, headless_chromium() as browser:
@@ -151,12 +153,15 @@ def measure(name: str, subject: Subject, options: argparse.Namespace, *, trained
             opened.page.wait_for_timeout(2000)  # layers are still on their way
             explorer.evaluate(LISTEN)
             scrolled = scroll(opened, options.scrolls)
-            moved = move_seed(opened, subject, options.moves) if subject.core else []
-            first = run(opened, 2)
             bare = run(opened, 3)["milliseconds"] if subject.core else []
+            moved = move_seed(opened, subject, options.moves) if subject.core else []
+            bare += run(opened, 3)["milliseconds"] if subject.core else []  # on both sides: the machine's speed changes
+            first = run(opened, 2)
             more = run(opened, 4)
     here = {**machine(VERSIONS, threads=options.threads), "chromium": chromium, "dataset": options.dataset}
     here |= {"explorer": name, "weights": "sample" if trained else "untrained"}
+    stolen, ticks = (now - then for now, then in zip(processor_time(), before, strict=True))
+    here["taken_by_others_percent"] = round(100 * stolen / ticks) if ticks else ""
     here["volume"] = " ".join(map(str, first["shape"]))
     rows = [row(here, "scroll a slice", scrolled)]
     if moved:

@@ -23,6 +23,7 @@ def test_waiting_and_memory_are_measured_on_a_sample(
     scrolled, moved, memory, later = read_csv(out, text=("what", "volume"))
     assert scrolled["what"] == "scroll a slice" and scrolled["count"] == 12
     assert 0 < scrolled["median_ms"] <= scrolled["p90_ms"]
+    assert 0 <= scrolled["taken_by_others_percent"] <= 100
     assert moved["count"] == 2 and moved["median_ms"] > moved["bare_ms"] > 0
     assert 100 < memory["pss_mb"] <= memory["peak_rss_mb"] and memory["kernels_in_24_gib"] > 1
     assert later["what"] == "memory after 1 more cases" and later["pss_mb"] > 100
