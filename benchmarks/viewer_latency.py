@@ -6,7 +6,8 @@ Explorers look at the trained samples; at an untrained network of the same prese
 opened in a JupyterLab and a kernel of its own, in headless Chromium (`pip install -e '.[all,test]'`,
 `apt-get install chromium`), and driven there. Milliseconds go from the wheel's or the key's event to the frame after
 the one that is drawn with the answer, in the browser's clock; beside a control that needs the network stands the same
-call of the method's loss in the same kernel, before and after. Memory is the kernel's proportional set size (a page
+call of the method's loss in the same kernel, before and after. `with_charts_ms` is until the charts are drawn too,
+which planes and numbers do not wait for. Memory is the kernel's proportional set size (a page
 that n processes share counts for 1/n) and its highest resident size: after all that, and again after so many more
 cases were opened that the kernel keeps as many as it ever does. Beside it stands how many such kernels 24 GiB hold.
 `taken_by_others_percent` is the share of the processors that a virtual machine's host gave to others meanwhile.
@@ -87,25 +88,32 @@ EVALUATED = ("cases",)  # explorers of scores, which an untrained network has no
 LISTEN = """explorer => {
   const viewers = [...explorer.querySelectorAll('.ssmis-viewer')];
   const table = explorer.querySelector('.ssmis-numbers').parentElement;
-  const state = (window.ssmis = { times: [], began: 0, waiting: new Set(), numbers: false });
-  const done = frames => frames
-    ? requestAnimationFrame(() => done(frames - 1))
-    : state.times.push(performance.now() - state.began);
+  const charts = [...explorer.querySelectorAll('.ssmis-chart')];
+  const state = { times: [], charts: [], began: 0, waiting: new Set(), drawing: new Set(), numbers: false };
+  window.ssmis = state;
+  const done = (frames, times) => frames
+    ? requestAnimationFrame(() => done(frames - 1, times))
+    : times.push(performance.now() - state.began);
   document.addEventListener('wheel', event => {
     [state.began, state.waiting] = [event.timeStamp, new Set(viewers)];
   }, true);
   document.addEventListener('keydown', event => {
-    [state.began, state.numbers] = [event.timeStamp, true];
+    [state.began, state.numbers, state.drawing] = [event.timeStamp, true, new Set(charts)];
   }, true);
   for (const viewer of viewers) {
     new MutationObserver(() => {
-      if (state.waiting.delete(viewer) && !state.waiting.size) done(1);
+      if (state.waiting.delete(viewer) && !state.waiting.size) done(1, state.times);
     }).observe(viewer, { attributes: true, attributeFilter: ['data-drawn'] });
+  }
+  for (const chart of charts) {
+    new MutationObserver(() => {
+      if (state.drawing.delete(chart) && !state.drawing.size) done(1, state.charts);
+    }).observe(chart, { attributes: true, attributeFilter: ['data-drawn'] });
   }
   new MutationObserver(() => {
     if (!state.numbers) return;
     state.numbers = false;
-    done(2); // numbers come last; planes are drawn in the next frame
+    done(2, state.times); // numbers come after the layers; planes are drawn in the next frame
   }).observe(table, { childList: true });
 }"""
 
@@ -128,7 +136,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows += measured
         write_csv(options.out, rows)
         for one in measured:
-            told = ("explorer", "what", "median_ms", "p90_ms", "bare_ms", "pss_mb", "kernels_in_24_gib")
+            told = (
+                "explorer",
+                "what",
+                "median_ms",
+                "p90_ms",
+                "bare_ms",
+                "with_charts_ms",
+                "pss_mb",
+                "kernels_in_24_gib",
+            )
             print({key: one[key] for key in told if one[key] != ""}, flush=True)
     return 0 if rows else 2
 
@@ -154,7 +171,7 @@ def measure(name: str, subject: Subject, options: argparse.Namespace, *, trained
             explorer.evaluate(LISTEN)
             scrolled = scroll(opened, options.scrolls)
             bare = run(opened, 3)["milliseconds"] if subject.core else []
-            moved = move_seed(opened, subject, options.moves) if subject.core else []
+            moved, charted = move_seed(opened, options.moves) if subject.core else ([], [])
             bare += run(opened, 3)["milliseconds"] if subject.core else []  # on both sides: the machine's speed changes
             first = run(opened, 2)
             more = run(opened, 4)
@@ -165,7 +182,7 @@ def measure(name: str, subject: Subject, options: argparse.Namespace, *, trained
     here["volume"] = " ".join(map(str, first["shape"]))
     rows = [row(here, "scroll a slice", scrolled)]
     if moved:
-        rows.append(row(here, "move the seed, which needs the network", moved, bare=bare))
+        rows.append(row(here, "move the seed, which needs the network", moved, bare=bare, charted=charted))
     rows.append(row(here, "memory of the kernel", memory=first))
     return [*rows, row(here, f"memory after {options.cases} more cases", memory=more)]
 
@@ -223,8 +240,8 @@ def run(opened: OpenNotebook, number: int) -> Any:
     return json.loads(printed[-1]) if printed and printed[-1].startswith("{") else None
 
 
-def times(opened: OpenNotebook) -> list[float]:
-    return list(opened.page.evaluate("ssmis.times"))
+def times(opened: OpenNotebook, of: str = "times") -> list[float]:
+    return list(opened.page.evaluate(f"ssmis.{of}"))
 
 
 def scroll(opened: OpenNotebook, count: int) -> list[float]:
@@ -242,16 +259,17 @@ def scroll(opened: OpenNotebook, count: int) -> list[float]:
     return times(opened)
 
 
-def move_seed(opened: OpenNotebook, subject: Subject, count: int) -> list[float]:
-    """Milliseconds of each of so many presses of an arrow key on the slider of the seed."""
+def move_seed(opened: OpenNotebook, count: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each of so many presses of an arrow key on the seed's slider, and until charts (if any) came."""
     explorer, page = opened.page.locator(".ssmis-explorer"), opened.page
     row = explorer.locator(".widget-slider").filter(has_text=re.compile(r"^\s*seed"))
     row.locator(".noUi-handle").focus()
-    before = len(times(opened))
+    before, charts = len(times(opened)), explorer.locator(".ssmis-chart").count()
     for press in range(count):
         page.keyboard.press("ArrowRight")
         page.wait_for_function("n => ssmis.times.length > n", arg=before + press, timeout=1000 * SECONDS)
-    return times(opened)[before:]
+        page.wait_for_function("n => !ssmis.drawing.size && ssmis.charts.length > n", arg=press) if charts else None
+    return times(opened)[before:], times(opened, "charts")
 
 
 def row(
@@ -260,16 +278,28 @@ def row(
     milliseconds: Sequence[float] = (),
     *,
     bare: Sequence[float] = (),
+    charted: Sequence[float] = (),
     memory: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A row with its measured times or its measured memory; the other columns are empty."""
-    empty = dict.fromkeys(("count", "median_ms", "p90_ms", "bare_ms", "pss_mb", "peak_rss_mb", "kernels_in_24_gib"), "")
+    columns = (
+        "count",
+        "median_ms",
+        "p90_ms",
+        "bare_ms",
+        "with_charts_ms",
+        "pss_mb",
+        "peak_rss_mb",
+        "kernels_in_24_gib",
+    )
+    empty = dict.fromkeys(columns, "")
     told: dict[str, Any] = {}
     if len(milliseconds):
         median, high = np.percentile(milliseconds, (50, 90)).round(1).tolist()
         told |= {"count": len(milliseconds), "median_ms": median, "p90_ms": high}
-    if len(bare):
-        told["bare_ms"] = round(float(np.median(bare)), 1)
+    for column, several in (("bare_ms", bare), ("with_charts_ms", charted)):
+        if len(several):
+            told[column] = round(float(np.median(several)), 1)
     if memory:
         told |= {name: memory[name] for name in ("pss_mb", "peak_rss_mb")}
         told["kernels_in_24_gib"] = int(24 * 1024 // memory["pss_mb"])

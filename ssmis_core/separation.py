@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssmis_core.errors import UserError
-from ssmis_core.losses import one_hot
 
 
 def class_distances(features: Tensor, label: Tensor, num_classes: int) -> Tensor:
@@ -20,11 +19,9 @@ def class_distances(features: Tensor, label: Tensor, num_classes: int) -> Tensor
     On the diagonal it is that of two different voxels of one class. NaN where there is no such pair.
     features: [N, width]; label: [N], whole values 0 to K - 1. Raises UserError for other shapes.
     """
-    unit, member = _unit(features, label, num_classes)
-    count, total = member.sum(0), member.T @ unit
-    product, pairs = total @ total.T, count[:, None] * count
-    own = member.T @ (unit**2).sum(1)  # each voxel with itself
-    product, pairs = product - own.diag(), pairs - count.diag()
+    one = _Sums(features, label, num_classes)
+    own = torch.stack([one.itself[inside].sum(dtype=torch.float64) for inside in one.inside])
+    product, pairs = one.total @ one.total.T - own.diag(), one.count[:, None] * one.count - one.count.diag()
     return torch.where(pairs > 0, 1.0 - product / pairs.clamp(min=1), torch.nan).float()
 
 
@@ -45,15 +42,15 @@ def silhouette(features: Tensor, label: Tensor, num_classes: int) -> Tensor:
     of another class; 0 for the only voxel of a class, NaN where there is no other class.
     Source: Rousseeuw, Silhouettes, J. Comput. Appl. Math. 20 (1987). features, label: as for `class_distances`.
     """
-    unit, member = _unit(features, label, num_classes)
-    count, total = member.sum(0), member.T @ unit
-    product, itself = unit @ total.T, (unit**2).sum(1, keepdim=True)
-    others = torch.where(member > 0, count - 1, count)
-    mean = 1.0 - (product - itself * member) / others.clamp(min=1)
+    one = _Sums(features, label, num_classes)
+    member = torch.stack(one.inside, dim=1)
+    others = torch.where(member, one.count - 1, one.count).float()
+    product = one.unit @ one.total.T.float()
+    mean = 1.0 - (product - one.itself[:, None] * member) / others.clamp(min=1)
     own = (mean * member).sum(1)
-    away = mean.masked_fill((member > 0) | (count == 0), torch.inf).amin(1)
+    away = mean.masked_fill(member | (one.count == 0), torch.inf).amin(1)
     score = (away - own) / torch.maximum(away, own).clamp(min=1e-12)
-    score = torch.where((member * count).sum(1) > 1, score, 0.0)
+    score = torch.where((member * one.count).sum(1) > 1, score, 0.0)
     return torch.where(away < torch.inf, score, torch.nan).float()
 
 
@@ -85,10 +82,18 @@ def spread_shown(features: Tensor, axes: Tensor) -> float:
     return float(((rows @ axes.double().T) ** 2).sum() / whole) if whole > 0 else float("nan")
 
 
-def _unit(features: Tensor, label: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Vectors of length 1 [N, width] and members [N, K], in float64: sums over a million voxels stay exact."""
-    if features.ndim != 2 or label.shape != features.shape[:1]:
-        found = f"{tuple(features.shape)} and {tuple(label.shape)}"
-        raise UserError(f"separation: features and label have shapes {found}, expected [N, width] and [N]")
-    member = one_hot(label[None].long(), num_classes)[0].T
-    return F.normalize(features.double(), dim=1), member.double()
+class _Sums:
+    """Vectors of length 1 [N, width], their own products [N]; each class's voxels, how many, and their sum [K, width].
+
+    Sums are taken in float64: those over a million voxels stay exact.
+    """
+
+    def __init__(self, features: Tensor, label: Tensor, num_classes: int):
+        if features.ndim != 2 or label.shape != features.shape[:1]:
+            found = f"{tuple(features.shape)} and {tuple(label.shape)}"
+            raise UserError(f"separation: features and label have shapes {found}, expected [N, width] and [N]")
+        self.unit = F.normalize(features.float().contiguous(), dim=1)  # row after row: several times as fast to sum
+        self.itself = (self.unit**2).sum(1)
+        self.inside = [label == k for k in range(num_classes)]
+        self.count = torch.stack([inside.sum() for inside in self.inside]).double()
+        self.total = torch.stack([self.unit[inside].sum(0, dtype=torch.float64) for inside in self.inside])

@@ -21,7 +21,7 @@ from widgets.explorer import Explorer
 from widgets.results import METRICS
 from widgets.scene import load
 from widgets.slices import Panel, class_outlines, panels
-from widgets.viewer import Viewer, link
+from widgets.viewer import Viewer, at_once, link
 
 READING = (
     "Choose a row or a point to open its case. Filled: what the prediction lacks or has too much; bright: where the "
@@ -174,7 +174,7 @@ class CaseBrowser(Explorer):
         self._room_for(case)
         told: dict[str, Any] = {"case": case.id}
         for (name, one), viewer in zip(self.answers.items(), self.viewers, strict=True):
-            with viewer.at_once():
+            with at_once(viewer):
                 self._show(viewer, name, case, predicted[name], uncertainty)
             told |= {self._named(name, METRICS[m][0]): one.column(m, of).cell(case.id)[0] for m in SHOWN}
         if uncertainty:

@@ -1,6 +1,8 @@
 // A plotly figure, redrawn in place. Plotly's script comes from the kernel, once a page; figures come as messages.
 // Without WebGL what is three-dimensional is shown as a still.
 
+const AFTER = 50; // milliseconds: a chart takes long to draw, so planes and numbers of the same answer go first
+
 class View {
   constructor(model, root) {
     this.model = model;
@@ -21,7 +23,9 @@ class View {
       new Function("module", "exports", "define", text)(module, module.exports, undefined);
       globalThis.ssmisPlotly = module.exports;
     }
-    if (content.type === "figure" && globalThis.ssmisPlotly) this.draw(JSON.parse(content.figure));
+    if (content.type !== "figure" || !globalThis.ssmisPlotly) return;
+    clearTimeout(this.timer); // of a figure that was not drawn yet
+    this.timer = setTimeout(() => this.draw(JSON.parse(content.figure)), AFTER);
   }
 
   async draw(figure) {
@@ -41,6 +45,7 @@ class View {
 
   close() {
     this.model.off("msg:custom", this.heard);
+    clearTimeout(this.timer);
     globalThis.ssmisPlotly?.purge(this.area);
   }
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,27 @@ class Chart(anywidget.AnyWidget):
         super().__init__()
         self.figure = go.Figure() if figure is None else figure
         self._picks: list[Callable[[int, int], None]] = []
+        self._waiting: bool | None = None  # within `later`: whether the page has yet to hear of a figure
         self.on_msg(self._answer)
 
     def show(self, figure: go.Figure) -> None:
         """Draw this figure instead."""
         self.figure = figure
-        self.send({"type": "figure", "figure": figure.to_json()})
+        if self._waiting is None:
+            self.send({"type": "figure", "figure": figure.to_json()})
+        else:
+            self._waiting = True
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """What is shown within goes to the page at the end: drawing it takes long, and others would wait for that."""
+        self._waiting = False
+        try:
+            yield
+        finally:
+            waiting, self._waiting = self._waiting, None
+            if waiting:
+                self.show(self.figure)
 
     def on_pick(self, callback: Callable[[int, int], None]) -> None:
         """Call back with (number of the trace, number of its point) whenever a point is clicked on."""

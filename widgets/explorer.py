@@ -20,7 +20,7 @@ from widgets.chart import Chart
 from widgets.rerun import replace_earlier
 from widgets.sheet import legend_width, sheet
 from widgets.slices import Outline, Panel, panels
-from widgets.viewer import Layer, Viewer, link
+from widgets.viewer import Layer, Viewer, at_once, link
 
 WIDEST = 1150  # pixels of a still; charts stand below the slices where there is no room beside them
 LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")  # set where somebody sits in front of the kernel
@@ -102,26 +102,27 @@ class Explorer(ipywidgets.VBox):
     def refresh(self) -> None:
         """Compute and draw for the controls as they stand; what that itself does to controls is no move."""
         began, self._computing = time.perf_counter(), True
-        try:
-            with ExitStack() as pictures:
-                for viewer in () if self.in_steps else self.viewers:
-                    pictures.enter_context(viewer.at_once())
-                self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
-        except UserError as error:
-            self.complain(str(error))
-            return
-        except Exception as error:  # on the page too: what is raised where a control was moved, nobody sees
-            self.complain(f"{type(error).__name__}: {error}")
-            raise
-        finally:
-            self._computing = False
-        self.seconds = time.perf_counter() - began
-        self.frame.line.value = ""
-        cells = "".join(
-            f"<tr><td>{html.escape(name)}</td><td data-name='{html.escape(name)}'>{told(value)}</td></tr>"
-            for name, value in self.numbers.items()
-        )
-        self.frame.numbers.value = f"<table class='ssmis-numbers'>{cells}</table>"
+        with ExitStack() as last:  # the numbers do not wait for charts, which take a browser long to draw
+            for chart in () if self.in_steps else self.charts:
+                last.enter_context(chart.later())
+            try:
+                with at_once(*() if self.in_steps else self.viewers):
+                    self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
+            except UserError as error:
+                self.complain(str(error))
+                return
+            except Exception as error:  # on the page too: what is raised where a control was moved, nobody sees
+                self.complain(f"{type(error).__name__}: {error}")
+                raise
+            finally:
+                self._computing = False
+            self.seconds = time.perf_counter() - began
+            self.frame.line.value = ""
+            cells = "".join(
+                f"<tr><td>{html.escape(name)}</td><td data-name='{html.escape(name)}'>{told(value)}</td></tr>"
+                for name, value in self.numbers.items()
+            )
+            self.frame.numbers.value = f"<table class='ssmis-numbers'>{cells}</table>"
 
     def complain(self, text: str) -> None:
         """Say in the line what is wrong."""

@@ -98,7 +98,8 @@ class _Pictures:
             raise UserError(f"case {case} has no reference, expected classes by 'answer'")
         _, views = scene.look(example, dropout=dropout, large=True, smoothness=False, prototypes=order)
         answer = array(views["probability"], sample).argmax(0)
-        rows = F.normalize(torch.from_numpy(array(views["embedded"], sample)).flatten(1).T, dim=1)
+        rows = torch.from_numpy(array(views["embedded"], sample)).flatten(1).T.contiguous()
+        rows = F.normalize(rows, dim=1)
         k = which - (len(self.names) - views["prototype_centres"].value.shape[0])
         centre, distance = views["prototype_centres"].value[k].cpu(), array(views["prototype_distance"], sample)[k]
         classes = answer if by == "answer" or label is None else label

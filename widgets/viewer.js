@@ -2,11 +2,28 @@
 // the crosshair are worked out here, without asking the kernel.
 
 const REST = 150; // milliseconds without a move, after which the kernel is told of the crosshair
+const TOGETHER = 100; // milliseconds that what a message changed waits at most for the rest of its answer
 const PLANES = [
   { name: "axial", across: 0, up: 1, through: 2 },
   { name: "coronal", across: 0, up: 2, through: 1 },
   { name: "sagittal", across: 1, up: 2, through: 0 },
 ];
+
+// Viewers that messages came for. Those of one answer follow each other and are drawn in one frame, since each frame
+// delays the next message. Each viewer has a copy of this script, so what they share is the page's.
+const soon = (globalThis.ssmisSoon ??= {
+  views: new Set(),
+  add(view) {
+    this.views.add(view);
+    this.timer ??= setTimeout(() => this.draw(), TOGETHER);
+  },
+  draw() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    for (const view of this.views) view.schedule();
+    this.views.clear();
+  },
+});
 
 class View {
   constructor(model, root) {
@@ -48,11 +65,12 @@ class View {
     for (const [name, callback] of this.heard) this.model.off(name, callback);
     document.removeEventListener("ssmis-crosshair", this.follow);
     clearTimeout(this.saving); // of another volume that may be
+    soon.views.delete(this);
     this.layers.clear();
   }
 
   // Layers come two buffers each: their values and their colours.
-  receive({ layers, gone }, buffers) {
+  receive({ layers, gone, more }, buffers) {
     const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     for (const name of gone) this.layers.delete(name);
     layers.forEach((layer, n) => {
@@ -62,12 +80,13 @@ class View {
     this.rewindow();
     this.relook();
     this.listLayers();
+    if (!more) soon.draw();
   }
 
   retitle() {
     this.title = this.model.get("title");
     this.heading.textContent = this.title;
-    this.schedule();
+    soon.add(this);
   }
 
   // Where the kernel, or another page, puts the crosshair. In the midst of moves that is an older place.
@@ -134,6 +153,7 @@ class View {
     const looks = this.model.get("looks");
     this.model.set("looks", { ...looks, [name]: { ...looks[name], ...change } });
     this.relook();
+    this.schedule(); // a hand on a slider waits for nothing
     this.model.save_changes();
   }
 
@@ -191,6 +211,7 @@ class View {
       const [middle, wide] = [Number(level.value), Number(width.value)];
       this.model.set("window", [middle - wide / 2, middle + wide / 2]);
       this.rewindow();
+      this.schedule();
       this.model.save_changes();
     };
     for (const input of [level, width]) input.addEventListener("input", change);
@@ -221,7 +242,7 @@ class View {
 
   repaint() {
     this.version += 1;
-    this.schedule();
+    soon.add(this);
   }
 
   schedule() {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -43,6 +43,12 @@ class Layer:
     legend: Sequence[tuple[str, str]] = ()
     outline: bool = False
     dashed: bool = False
+
+    def looks_like(self, other: Layer | None) -> bool:
+        """Whether a page that has the other one needs nothing new."""
+        if other is None or self.told != other.told:
+            return False
+        return np.array_equal(self.values, other.values) and np.array_equal(self.colours, other.colours)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -99,20 +105,6 @@ class Viewer(anywidget.AnyWidget):
         super().__init__(title=title, window=[0.0, 1.0], group=uuid.uuid4().hex, **_frame(image, spacing))
         self.on_msg(self._answer)
         self.show_image(image)
-
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """All that is shown within goes to the page together at the end, and is drawn there once."""
-        if self._waiting is not None:  # within another one, which tells of this too
-            yield
-            return
-        self._waiting = set()
-        try:
-            with self.hold_sync():
-                yield
-        finally:
-            waiting, self._waiting = self._waiting, None
-            self._tell(*waiting)
 
     @traitlets.validate("cursor")
     def _inside(self, proposal: Any) -> list[int]:
@@ -209,13 +201,15 @@ class Viewer(anywidget.AnyWidget):
         if list(values.shape) != self.shape:
             told, wanted = layer.values.shape, tuple(self.shape[: self.dims])
             raise UserError(f"viewer: {name!r} has shape {told}, expected that of the image, {wanted}")
+        before = self.layers.get(name)
         self.layers[name] = layer
         if name not in self.looks:
             self.looks = {**self.looks, name: {"opacity": opacity, "visible": True}}
-        self._tell(name)
+        if not layer.looks_like(before):  # what is there already need not travel again
+            self._tell(name)
 
-    def _tell(self, *names: str) -> None:
-        """Send the layers of these names, or that they are gone."""
+    def _tell(self, *names: str, more: bool = False) -> None:
+        """Send the layers of these names, or that they are gone. more: other viewers' follow, to be drawn with them."""
         if self._waiting is not None:
             self._waiting |= set(names)
             return
@@ -224,7 +218,9 @@ class Viewer(anywidget.AnyWidget):
         arrays = [array for layer in there.values() for array in (layer.values, layer.colours)]
         if names:
             told = [{"name": name, **layer.told} for name, layer in there.items()]
-            self.send({"layers": told, "gone": gone}, [np.ascontiguousarray(array).data for array in arrays])
+            self.send(
+                {"layers": told, "gone": gone, "more": more}, [np.ascontiguousarray(array).data for array in arrays]
+            )
 
     def _answer(self, _widget: Any, content: Mapping[str, Any], _buffers: Any) -> None:
         """A page that begins to show the viewer asks for everything, so a second view or a reload has it too."""
@@ -260,6 +256,27 @@ def as_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """uint8: 0 at `low` (and below, and for NaN), 255 at `high` (and above)."""
     share = (np.nan_to_num(np.asarray(values, np.float32), nan=low) - low) * (255.0 / (high - low))
     return np.rint(np.clip(share, 0.0, 255.0)).astype(np.uint8)
+
+
+@contextmanager
+def at_once(*viewers: Viewer) -> Iterator[None]:
+    """All that these viewers are given within goes to the page together at the end, and is drawn there in one frame."""
+    held = [
+        viewer for viewer in viewers if viewer._waiting is None
+    ]  # others are within another one, which tells of this
+    for viewer in held:
+        viewer._waiting = set()
+    try:
+        with ExitStack() as states:
+            for viewer in held:
+                states.enter_context(viewer.hold_sync())
+            yield
+    finally:
+        changed = [(viewer, viewer._waiting) for viewer in held if viewer._waiting]
+        for viewer in held:
+            viewer._waiting = None
+        for left, (viewer, names) in zip(reversed(range(len(changed))), changed, strict=True):
+            viewer._tell(*names, more=left > 0)
 
 
 def link(*viewers: Viewer) -> list[traitlets.link]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import ipywidgets
 import plotly.graph_objects as go
 import pytest
 from ipywidgets.widgets.widget import _instances
 
+from ssmis_core.errors import UserError
 from widgets.chart import Chart
 from widgets.explorer import Explorer
 
@@ -38,6 +40,32 @@ def test_show_replaces_the_figure_and_a_saved_notebook_does_not_hold_it(
     assert chart.figure is figure and [content["type"] for content, _ in sent] == ["figure"]
     assert "4242.5" not in str({key: value for key, value in chart.get_state().items() if key != "_esm"})
     chart.close()
+
+
+def test_an_explorer_sends_its_numbers_before_its_charts_and_a_chart_only_once(
+    sent: list[tuple[dict[str, Any], Any]],
+) -> None:
+    chart, slider = Chart(), ipywidgets.IntSlider(0)
+
+    def compute(n: int) -> dict[str, int]:
+        for y in (n, n + 1):
+            chart.show(go.Figure(go.Scatter(y=[y])))
+        if n == 2:
+            chart._answer(chart, {"type": "ready"}, [])  # a page that asks in the midst of it has its answer in the end
+            raise UserError("two is refused")
+        return {"n": n}
+
+    def drawn() -> list[int]:
+        return [json.loads(content["figure"])["data"][0]["y"][0] for content, _ in sent]
+
+    explorer = Explorer("t", "r", {"n": slider}, [], compute, [chart])
+    before: list[list[int]] = []
+    explorer.frame.numbers.observe(lambda _: before.append(drawn()), names="value")
+    slider.value = 1
+    assert before == [[1]] and drawn() == [1, 2]
+    slider.value = 2
+    assert before == [[1]] and drawn() == [1, 2, 3]  # what was shown before it was refused
+    explorer.close()
 
 
 def test_a_click_is_told_by_numbers_of_trace_and_point() -> None:

@@ -10,7 +10,7 @@ import pytest
 from ssmis_core.errors import UserError
 from widgets import style
 from widgets.explorer import slices_of
-from widgets.viewer import Viewer, as_bytes, link
+from widgets.viewer import Viewer, as_bytes, at_once, link
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_is_shown_at_once_goes_in_one_message_and_in_the_end(ball: np.ndarr
     viewer = Viewer(ball.astype(float))
     viewer.show_labels("old", ball)
     sent.clear()
-    with viewer.at_once():
+    with at_once(viewer):
         viewer.show_map("noise", ball - 0.5, "noise")
         viewer.show_labels("reference", ball)
         viewer.show_map("noise", ball - 0.7, "noise")  # only what stands in the end
@@ -60,18 +60,52 @@ def test_what_is_shown_at_once_goes_in_one_message_and_in_the_end(ball: np.ndarr
     ((content, buffers),) = sent
     assert [told["name"] for told in content["layers"]] == ["noise", "reference"] and content["gone"] == ["old"]
     assert bytes(buffers[0]) == viewer.layers["noise"].values.tobytes() and len(buffers) == 4
-    with pytest.raises(ZeroDivisionError), viewer.at_once():
+    with pytest.raises(ZeroDivisionError), at_once(viewer):
         viewer.show_labels("reference", 1 - ball)
         raise ZeroDivisionError
     assert len(sent) == 2 and list(viewer.looks) == ["image", "noise", "reference"]  # as it was before the mistake
-    with viewer.at_once():
+    with at_once(viewer):
         pass
     assert len(sent) == 2
-    with viewer.at_once():
+    with at_once(viewer):
         viewer.show_labels("outer", ball)
-        with viewer.at_once():
+        with at_once(viewer):
             viewer.show_labels("inner", ball)
     assert [told["name"] for told in sent[2][0]["layers"]] == ["outer", "inner"] and len(sent) == 3
+
+
+def test_viewers_of_one_answer_are_drawn_with_the_last_one_that_has_something_new(
+    ball: np.ndarray, sent: list[Any]
+) -> None:
+    first, second, third = (Viewer(ball.astype(float)) for _ in range(3))
+    sent.clear()
+    with at_once(first, second, third):
+        first.show_labels("reference", ball)
+        second.show_labels("reference", ball)
+        third.show_image(ball.astype(float))  # as it was
+        with at_once(second):
+            second.show_map("noise", ball - 0.5, "noise")
+    assert [content["more"] for content, _ in sent] == [True, False]
+    assert [[told["name"] for told in content["layers"]] for content, _ in sent] == [
+        ["reference"],
+        ["reference", "noise"],
+    ]
+
+
+def test_a_layer_that_is_there_already_does_not_travel_again(ball: np.ndarray, sent: list[Any]) -> None:
+    viewer = Viewer(ball.astype(float))
+    viewer.show_labels("reference", ball)
+    sent.clear()
+    viewer.show_labels("reference", ball.copy())
+    assert not sent
+    viewer.show_labels("reference", ball, dashed=True)
+    viewer.show_labels("reference", ball, colours=["#123456"], dashed=True)
+    viewer.show_labels("reference", 1 - ball, colours=["#123456"], dashed=True)
+    viewer.remove("reference")
+    viewer.show_labels("reference", 1 - ball, colours=["#123456"], dashed=True)
+    assert [len(content["layers"]) for content, _ in sent] == [1, 1, 1, 0, 1]
+    viewer.show_volume(ball.astype(float))  # the page begins anew and has nothing
+    assert [told["name"] for told in sent[-1][0]["layers"]] == ["image"]
 
 
 def test_labels_have_a_colour_a_class_and_background_is_clear(ball: np.ndarray, sent: list[Any]) -> None:
