@@ -255,7 +255,7 @@ def scroll(opened: OpenNotebook, count: int) -> list[float]:
     for turn in range(count):
         up = (turn // STEPS) % 2 == (0 if low else 1)
         page.mouse.wheel(0, -100 if up else 100)
-        page.wait_for_function("n => ssmis.times.length > n", arg=turn)
+        page.wait_for_function("n => ssmis.times.length > n", arg=turn, polling=20)
     return times(opened)
 
 
@@ -267,8 +267,10 @@ def move_seed(opened: OpenNotebook, count: int) -> tuple[list[float], list[float
     before, charts = len(times(opened)), explorer.locator(".ssmis-chart").count()
     for press in range(count):
         page.keyboard.press("ArrowRight")
-        page.wait_for_function("n => ssmis.times.length > n", arg=before + press, timeout=1000 * SECONDS)
-        page.wait_for_function("n => !ssmis.drawing.size && ssmis.charts.length > n", arg=press) if charts else None
+        page.wait_for_function("n => ssmis.times.length > n", arg=before + press, polling=20, timeout=1000 * SECONDS)
+        page.wait_for_function(
+            "n => !ssmis.drawing.size && ssmis.charts.length > n", arg=press, polling=20
+        ) if charts else None
     return times(opened)[before:], times(opened, "charts")
 
 

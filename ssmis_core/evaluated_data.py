@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssmis_core.errors import UserError, unknown
@@ -24,7 +25,7 @@ class EvaluatedData:
 
     split: the list. name: of it, for files and tables: the same, or for another set than the run's
     "external-<data set>" (with -<list> where that is not the test list). external: what a reader of its scores is to
-    know, in a line; "" for the run's own.
+    know, in a line; "" for the run's own. folder: that of other scans than the run's.
     """
 
     dataset: Dataset
@@ -32,6 +33,7 @@ class EvaluatedData:
     split: str
     name: str
     external: str = ""
+    folder: Path | None = None
 
     @property
     def ending(self) -> str:
@@ -62,7 +64,7 @@ def evaluated_data(run: Run, split: str, data_root: str | os.PathLike[str] | Non
     if not used:
         told += "; run.json does not tell whether its training used some of them"
     name = f"external-{data.given_name}" + ("" if split == "test" else f"-{split}")
-    return EvaluatedData(data, found.cases, split, name, told)
+    return EvaluatedData(data, found.cases, split, name, told, data.folder.absolute())
 
 
 def _listed(dataset: Dataset, split: str) -> EvaluatedData:

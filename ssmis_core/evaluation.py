@@ -18,6 +18,7 @@ from ssmis_core.datasets import Case, Truth
 from ssmis_core.datasets.cases import FILE_GRID, own_truth
 from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.devices import choose_device
+from ssmis_core.errors import UserError
 from ssmis_core.evaluated_data import EvaluatedData, evaluated_data
 from ssmis_core.files import alone, staged, write_atomic, write_json
 from ssmis_core.inference import keep_largest_component, sliding_window
@@ -140,6 +141,7 @@ def evaluate_run(
     device = choose_device(device)
     config, method = run.config, run.method(device)
     data = evaluated_data(run, split, data_root)
+    _check_nobody_elses(run, data)
     dataset = data.dataset
     folder = run.path / f"predictions{data.ending}"
     rows: list[dict[str, Any]] = []
@@ -167,6 +169,17 @@ def evaluate_run(
         return _record(run, rows, data, {**choices, **_data_notes(run, data, rows, spacings)})
 
 
+def _check_nobody_elses(run: Run, data: EvaluatedData) -> None:
+    """UserError where the files to be written hold the scores of another folder of the same name."""
+    path = run.path / f"summary{data.ending}.json"
+    if data.folder is None or not path.is_file():
+        return
+    before = run.summary_of(data.ending)["conventions"].get("external_folder")
+    if before not in (None, str(data.folder)):
+        mend = f"prepare {data.folder} under another name, or move that evaluation's files elsewhere"
+        raise UserError(f"{path}: has the scores of {before}, which has the same name; {mend}")
+
+
 def _data_notes(
     run: Run, data: EvaluatedData, rows: Sequence[Mapping[str, Any]], spacings: Sequence[tuple[float, ...] | None]
 ) -> dict[str, str]:
@@ -175,7 +188,7 @@ def _data_notes(
     if data.external:
         trained = run.info.get("training", {}).get("spacing")
         odd = sum(bool(unlike(spacing, trained)) for spacing in spacings)
-        notes["external"] = data.external
+        notes |= {"external": data.external, "external_folder": str(data.folder)}
         if odd:
             notes["voxel_size"] = f"{odd} of {len(spacings)} scans differ by more than 25 % from all training scans"
     return notes

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written, its folder cannot be made ({error.strerror})") from error
+    try:
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:
@@ -116,12 +120,12 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, lambda temporary: temporary.write_text(text))
 
 
-def read_json(path: Path, *, keys: Sequence[str], expected: str) -> dict[str, Any]:
-    """The object in a JSON file, which has at least `keys`; UserError in one line, with what is `expected`, if not."""
+def read_json(path: Path, *, keys: Mapping[str, type], expected: str) -> dict[str, Any]:
+    """The object in a JSON file, which has at least `keys`, of their types; UserError in one line if not.
 
-    def damaged(found: str) -> UserError:
-        return UserError(f"{path}: cannot be read (found {found}), expected {expected}")
-
+    expected: what to expect of such a file, in words.
+    """
+    damaged = partial(_damaged, path, expected)
     try:
         content = path.read_bytes()
         value = json.loads(content)
@@ -136,7 +140,14 @@ def read_json(path: Path, *, keys: Sequence[str], expected: str) -> dict[str, An
     lacking = [repr(key) for key in keys if key not in value]
     if lacking:
         raise damaged(f"no {' and no '.join(lacking)}")
+    for key, kind in keys.items():
+        if not isinstance(value[key], kind):
+            raise damaged(f"{type(value[key]).__name__} for {key!r}, not {kind.__name__}")
     return value
+
+
+def _damaged(path: Path, expected: str, found: str) -> UserError:
+    return UserError(f"{path}: cannot be read (found {found}), expected {expected}")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -157,9 +168,42 @@ def read_csv(path: Path, *, text: Sequence[str] = ()) -> list[dict[str, Any]]:
     """
     with path.open(newline="") as file:
         return [
-            {key: value if key in text else _number(value) for key, value in row.items()}
+            {key: value if key in text or key is None else _number(value) for key, value in row.items()}
             for row in csv.DictReader(file, restval="")
         ]
+
+
+def read_table(
+    path: Path, *, columns: Mapping[str, type], text: Sequence[str] = (), expected: str
+) -> list[dict[str, Any]]:
+    """Rows as `read_csv` has them, of a table that this package wrote; UserError in one line for anything else.
+
+    columns: those that it must have: int for whole numbers, float for numbers, truth values or gaps (as are all others
+    that are not in `text`), bool for truth values, str for words. expected: what to expect of the file, in words.
+    """
+    damaged = partial(_damaged, path, expected)
+    try:
+        rows = read_csv(path, text=text)
+    except OSError as error:
+        raise damaged(str(error.strerror)) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise damaged("bytes that are no table") from error
+    for number, row in enumerate(rows, start=1):
+        if lacking := [name for name in columns if name not in row]:
+            raise damaged(f"no column {', '.join(lacking)}")
+        for name, value in row.items():
+            if name is None:
+                raise damaged(f"more cells than columns in row {number}")
+            if not _fits(value, columns.get(name, str if name in text else float)):
+                raise damaged(f"{value!r} under {name} in row {number}")
+    return rows
+
+
+def _fits(value: Any, wanted: type) -> bool:
+    """Whether a cell holds what its column is for."""
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int | float if wanted is float else wanted)
 
 
 def _number(text: str) -> Any:

@@ -63,7 +63,7 @@ def ask_to_stop(folder: str | os.PathLike[str]) -> Path:
     folder = Path(folder)
     if not (folder / "run.json").is_file():
         raise UserError(f"{folder}: not a run folder (it has no run.json)")
-    status = read_json(folder / "run.json", keys=("status",), expected="what training writes")["status"]
+    status = read_json(folder / "run.json", keys={"status": str}, expected="what training writes")["status"]
     if status != "running":
         raise UserError(f"{folder}: is {status}, expected a training in progress")
     if is_taken(folder) is False:

@@ -31,9 +31,10 @@ from ssmis_core.batches import Batch
 from ssmis_core.configuration import Configuration
 from ssmis_core.draws import Clock
 from ssmis_core.errors import UserError
-from ssmis_core.files import read_csv, write_csv
+from ssmis_core.files import write_csv
 from ssmis_core.methods.base import Method, Step
 from ssmis_core.observers import Observer
+from ssmis_core.runs import read_rows
 from ssmis_core.views import View, Views
 from ssmis_core.volume_bank import VolumeBank
 
@@ -82,7 +83,7 @@ def watch_pseudo_labels(run_dir: str | os.PathLike[str], config: Configuration, 
         iteration = sum(lengths[name] for name in names[: names.index(clock.stage)]) + clock.t + 1
         found = judge(batch, views, bank)
         if found:
-            before = [row for row in read_csv(file) if row["iteration"] < iteration] if file.is_file() else []
+            before = [row for row in read_rows(file) if row["iteration"] < iteration]
             write_csv(file, before + [{"iteration": iteration, "stage": clock.stage, **row} for row in found])
 
     return Observer(see, every=config.log_every)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssmis_core.configuration import Configuration
 from ssmis_core.errors import UserError
-from ssmis_core.files import read_csv, read_json, write_atomic, write_csv, write_json
+from ssmis_core.files import read_json, read_table, write_atomic, write_csv, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from ssmis_core.methods.base import Method
 
 NAMES = ("stage", "split", "case", "class", "answer", "grid")  # columns that are never numbers
+INFO: dict[str, type] = {"configuration": dict, "status": str}  # of run.json
 NOT_TERMS = ("iteration", "stage", "learning_rate", "seconds")  # columns of a history that are no loss terms
+TABLES: dict[str, dict[str, type]] = {  # columns that others than their writers count on
+    "history": {"iteration": int, "stage": str, "seconds": float},
+    "evaluations": {"iteration": int, "split": str, "case": str, "class": str},
+    "cases": {"case": str, "class": str, **dict.fromkeys(("dice", "jaccard", "hd95", "asd"), float)},
+    "quality": {"iteration": int, "answer": str},
+}
 VERSIONED = ("torch", "numpy", "scipy", "h5py", "nibabel", "MedPy", "safetensors")
 
 
@@ -79,7 +86,7 @@ class Run:
     @property
     def info(self) -> dict[str, Any]:
         """run.json; UserError when it is damaged."""
-        return read_json(self.path / "run.json", keys=("configuration", "status"), expected="what training writes")
+        return read_json(self.path / "run.json", keys=INFO, expected="what training writes")
 
     @property
     def config(self) -> Configuration:
@@ -101,9 +108,8 @@ class Run:
         write_json(self.path / "run.json", {**self.info, **values})
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """Rows of history, evaluations or cases; none when the file is not there yet."""
-        path = self.path / f"{name}.csv"
-        return read_csv(path, text=NAMES) if path.is_file() else []
+        """Rows of history, evaluations or cases; none when the file is not there yet. See `read_rows`."""
+        return read_rows(self.path / f"{name}.csv")
 
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         write_csv(self.path / f"{name}.csv", rows)
@@ -119,7 +125,7 @@ class Run:
         if not path.is_file():
             raise UserError(f"{self.path}: not evaluated yet (no {path.name}); run `ssmis evaluate {self.path}`")
         expected = f"what `ssmis evaluate {self.path}` writes"
-        return read_json(path, keys=("cases", "missed", "conventions"), expected=expected)
+        return read_json(path, keys={"cases": int, "missed": int, "conventions": dict}, expected=expected)
 
     def dataset(self, data_root: str | os.PathLike[str] | None = None) -> Dataset:
         """The run's data set, at data_root, else where it was trained on, else where the data set looks by default."""
@@ -179,6 +185,13 @@ class Run:
         except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
             reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"{path}: cannot be read as a checkpoint ({reason}); delete it to start anew") from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table of a run folder, none when it is not there yet; UserError for one that no run wrote."""
+    if not path.is_file():
+        return []
+    return read_table(path, columns=TABLES[path.stem.split("-")[0]], text=NAMES, expected="what a run writes there")
 
 
 def default_run_dir(

@@ -129,7 +129,7 @@ class CaseBrowser(Explorer):
                 for rank, case in ranked.items()
             ]
         unsure = [self._unsure(case) for case in ranked.values()] if self.controls["uncertainty"].value else []
-        missed = sum(bool(row.get("missed")) for row in self.first.run.rows("cases"))
+        missed = sum(bool(row.get("missed")) for row in self.first.run.rows(f"cases{self.first.data.ending}"))
         words = f"{len(self.cases)} test cases; {missed} objects missed."
         alt = (
             f"{words} Worst, median and best case: reference dotted, prediction solid, mistakes orange; below, entropy."

@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 from ssmis_core.errors import UserError
 from widgets.chart import Chart
 from widgets.rerun import replace_earlier
+from widgets.scene import tidied
 from widgets.sheet import legend_width, sheet
 from widgets.slices import Outline, Panel, panels
 from widgets.viewer import Layer, Viewer, at_once, link
@@ -102,7 +103,7 @@ class Explorer(ipywidgets.VBox):
     def refresh(self) -> None:
         """Compute and draw for the controls as they stand; what that itself does to controls is no move."""
         began, self._computing = time.perf_counter(), True
-        with ExitStack() as last:  # the numbers do not wait for charts, which take a browser long to draw
+        with tidied(), ExitStack() as last:  # the numbers do not wait for charts, which take a browser long to draw
             for chart in () if self.in_steps else self.charts:
                 last.enter_context(chart.later())
             try:

@@ -250,7 +250,7 @@ class LastUsed:
     """What was made last of each data set, up to so many bytes, as long as somebody holds that data set."""
 
     def __init__(self, most: int):
-        self.most = most
+        self.most, self.made = most, 0
         self.of: WeakKeyDictionary[Dataset, OrderedDict[Hashable, Any]] = WeakKeyDictionary()
 
     def get(self, dataset: Dataset, key: Hashable, make: Callable[[], Any]) -> Any:
@@ -259,7 +259,10 @@ class LastUsed:
         The one asked for stays, however large: an explorer that is moved asks for it again.
         """
         kept = self.of.setdefault(dataset, OrderedDict())
-        kept[key] = kept.pop(key) if key in kept else make()
+        if key in kept:
+            kept.move_to_end(key)
+        else:
+            kept[key], self.made = make(), self.made + 1
         held = sum(one.nbytes for one in kept.values())
         while held > self.most and len(kept) > 1:
             held -= kept.popitem(last=False)[1].nbytes
@@ -271,19 +274,22 @@ _cases, _banks = LastUsed(CASES_BYTES), LastUsed(BANKS_BYTES)
 
 def load(dataset: Dataset, case_id: str) -> Case:
     """A case of a data set, the last ones kept in memory: an explorer that is moved asks again and again."""
-
-    def make() -> Case:
-        _give_back()
-        return dataset.load(case_id)
-
-    case: Case = _cases.get(dataset, case_id, make)
+    case: Case = _cases.get(dataset, case_id, lambda: dataset.load(case_id))
     return case
 
 
-def _give_back() -> None:
-    """Hand freed memory to the system: glibc keeps hundreds of MB of a network's answers, and kernels are many."""
-    with suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
+@contextmanager
+def tidied() -> Iterator[None]:
+    """Hand freed memory to the system after a block that read a case from its file.
+
+    glibc keeps hundreds of MB of a network's answers to the cases before, and kernels are many. Not after each block:
+    taking the memory again costs the next answer time.
+    """
+    before = _cases.made
+    yield
+    if _cases.made != before:
+        with suppress(OSError, AttributeError, TypeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def bank_of(dataset: Dataset, wanted: tuple[str, ...], config: Configuration) -> VolumeBank:

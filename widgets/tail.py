@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ssmis_core.errors import UserError
-from ssmis_core.files import is_taken, read_csv, read_json
+from ssmis_core.files import is_taken, read_json
 from ssmis_core.interrupts import STOP
 from ssmis_core.progress import duration
-from ssmis_core.runs import NAMES
+from ssmis_core.runs import INFO, read_rows
 
 FILES = ("run.json", "history.csv", "quality.csv")
 SILENT = 15.0  # seconds without a word after which to ask whether anybody is still there
@@ -43,11 +43,19 @@ class Tail:
             self.info = {}
             if now["run.json"]:
                 told = "what training writes"
-                self.info = read_json(self.folder / "run.json", keys=("configuration", "status"), expected=told)
+                self.info = read_json(self.folder / "run.json", keys=INFO, expected=told)
         except UserError as error:
             self.trouble = str(error)
-        self.history, self.quality = (_rows(self.folder / name) for name in FILES[1:])
+        self.history, self.quality = (self._rows(name) for name in FILES[1:])
         return True
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        """Rows of a table; none of one that is not there yet, or that no training wrote, which is the trouble then."""
+        try:
+            return read_rows(self.folder / name)
+        except UserError as error:
+            self.trouble = self.trouble or str(error)
+            return []
 
     @property
     def status(self) -> str:
@@ -106,11 +114,3 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a table that may not be there."""
-    try:
-        return read_csv(path, text=NAMES)
-    except OSError:
-        return []

@@ -23,7 +23,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.files import read_json
 
 PREPARE = "`ssmis data prepare NAME --source DIR`"
-KEYS = ("format", "name", "recipe", "classes", "split", "cases")
+KEYS = {"format": int, "name": str, "recipe": dict, "classes": list, "split": dict, "cases": dict}
 
 
 class NiftiFolder(Dataset):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmis_core.errors import UserError
-from ssmis_core.files import alone, atomic, read_csv, write_atomic, write_csv, write_json
+from ssmis_core.files import alone, atomic, read_csv, read_json, read_table, write_atomic, write_csv, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -125,6 +125,55 @@ def test_a_row_of_a_csv_that_was_cut_short_has_gaps(tmp_path: Path) -> None:
 def test_csv_columns_of_names_stay_texts_even_where_they_look_like_numbers(tmp_path: Path) -> None:
     write_csv(tmp_path / "x.csv", [{"case": "007", "dice": 1.0}, {"case": "12E4", "dice": 0.5}])
     assert [row["case"] for row in read_csv(tmp_path / "x.csv", text=("case",))] == ["007", "12E4"]
+
+
+KINDS: dict[str, type] = {"case": str, "iteration": int, "dice": float, "flag": bool}
+
+
+def test_a_table_of_ours_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rows = [{"case": "007", "iteration": 3, "dice": math.nan, "flag": True, "more": 0.5, "note": ""}]
+    write_csv(tmp_path / "x.csv", rows)
+    (row,) = read_table(tmp_path / "x.csv", columns=KINDS, text=("case", "note"), expected="ours")
+    assert {**row, "dice": None} == {**rows[0], "dice": None} and math.isnan(row["dice"])
+    (tmp_path / "x.csv").write_text("case,iteration\n")
+    assert read_table(tmp_path / "x.csv", columns=KINDS, expected="ours") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"case,iteration,flag\na,1,True\n", "no column dice"),
+        (b"case,iteration,dice,flag\na,1,0.5,True\nb,1.5,0.5,True\n", "1.5 under iteration in row 2"),
+        (b"case,iteration,dice,flag\na,True,0.5,True\n", "True under iteration in row 1"),
+        (b"case,iteration,dice,flag\na,,0.5,True\n", "nan under iteration in row 1"),
+        (b"case,iteration,dice,flag\na,1,high,True\n", "'high' under dice in row 1"),
+        (b"case,iteration,dice,flag\na,1,0.5,yes\n", "'yes' under flag in row 1"),
+        (b"case,iteration,dice,flag,more\na,1,0.5,True,x\n", "'x' under more in row 1"),
+        (b"case,iteration,dice,flag\na,1,0.5,True,6,7\n", "more cells than columns in row 1"),
+        (b"\xff\xfe\x00", "bytes that are no table"),
+    ],
+)
+def test_a_foreign_table_is_one_line_that_tells_what_was_found(text: bytes, found: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(text)
+    with pytest.raises(UserError) as caught:
+        read_table(tmp_path / "x.csv", columns=KINDS, text=("case",), expected="ours")
+    assert str(caught.value) == f"{tmp_path / 'x.csv'}: cannot be read (found {found}), expected ours"
+    with pytest.raises(UserError, match="Is a directory"):
+        read_table(tmp_path, columns=KINDS, expected="ours")
+
+
+def test_json_of_other_types_is_one_line(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [1], "b": 2})
+    assert read_json(tmp_path / "x.json", keys={"a": list, "b": int}, expected="ours") == {"a": [1], "b": 2}
+    with pytest.raises(UserError, match=r"x\.json: cannot be read \(found list for 'a', not dict\), expected ours"):
+        read_json(tmp_path / "x.json", keys={"a": dict}, expected="ours")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file" / "below", Path("/proc/nothing")):
+        with pytest.raises(UserError, match="cannot be written, its folder cannot be made"):
+            write_csv(folder / "x.csv", [{"a": 1}])
 
 
 numbers = st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False))

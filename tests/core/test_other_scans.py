@@ -46,6 +46,19 @@ def test_other_scans_are_scored_beside_the_runs_own_result_with_a_clear_word(
     assert "Other scans" not in capsys.readouterr().out
 
 
+def test_scores_of_another_folder_of_the_same_name_are_not_overwritten(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = others(tmp_path / "first"), others(tmp_path / "second", affine=affine_of(spacing=(1, 1, 2)))
+    command = ["evaluate", str(run), "--device", "cpu", "--data-root"]
+    assert cli.run([*command, str(first)]) == 0
+    before = contents(run)
+    told = refused([*command, str(second)], capsys)
+    assert f"has the scores of {first}" in told and f"prepare {second} under another name" in told
+    assert contents(run) == before
+    assert cli.run([*command, str(first)]) == 0  # its own again
+
+
 def test_other_voxel_sizes_are_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = others(tmp_path / "there", affine=affine_of(spacing=(1.1, 3.0, 1.4)))
     assert cli.run(["evaluate", str(run), "--data-root", str(there), "--device", "cpu"]) == 0

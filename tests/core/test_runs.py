@@ -60,8 +60,9 @@ def test_damaged_weights_are_one_line_that_names_them(tiny: Tiny, quietly: Quiet
         ('{"configuration": {}, "status": "new"}', "a configuration with no 'factor'"),
         (
             '{"configuration": 3, "status": "new"}',
-            "a configuration that does not fit: 'int' object is not subscriptable",
+            "int for 'configuration', not dict",
         ),
+        ('{"configuration": {}, "status": 1}', "int for 'status', not str"),
     ],
 )
 def test_a_damaged_run_json_is_one_line_that_names_it(text: str, found: str, tiny: Tiny, tmp_path: Path) -> None:
@@ -84,6 +85,7 @@ def test_a_damaged_summary_is_one_line_that_says_how_to_write_it_anew(
     for text, found in (
         (path.read_text()[:-10], "that are not whole JSON"),
         ('{"cases": 2, "missed": 0}', "conventions"),
+        ('{"cases": 2, "missed": 0, "conventions": []}', "list for 'conventions', not dict"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=rf"summary\.json: cannot be read \(found .*{found}") as caught:
@@ -91,6 +93,22 @@ def test_a_damaged_summary_is_one_line_that_says_how_to_write_it_anew(
         assert str(caught.value).endswith(f"expected what `ssmis evaluate {run.path}` writes")
     evaluate_run(run, save_predictions=False, device="cpu")
     assert run.summary["cases"] == 2
+
+
+@pytest.mark.parametrize("name", ["history", "evaluations", "cases", "cases-validation", "quality"])
+def test_a_foreign_table_is_one_line_that_names_it(name: str, tiny: Tiny, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", tiny())
+    assert run.rows(name) == []
+    for text in (
+        "name,score\na,1\n",
+        "iteration,answer,case,class,split,stage,seconds,dice,jaccard,hd95,asd\nx" + ",x" * 10,
+    ):
+        (run.path / f"{name}.csv").write_text(text + "\n")
+        with pytest.raises(
+            UserError, match=rf"{name}\.csv: cannot be read .*, expected what a run writes there"
+        ) as caught:
+            run.rows(name)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_run_that_never_trained_has_no_weights(tiny: Tiny, tmp_path: Path) -> None:

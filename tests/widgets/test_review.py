@@ -134,16 +134,20 @@ def test_a_remark_that_changes_nothing_is_not_written(tmp_path: Path) -> None:
 
 def test_a_file_of_remarks_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "review.csv").write_text("name,score\na,1\n")
-    with pytest.raises(UserError, match=r"review\.csv: found no column 'case', expected the columns case, flag"):
+    with pytest.raises(
+        UserError, match=r"review\.csv: cannot be read \(found no column case.*expected the columns case, flag"
+    ):
         Remarks(tmp_path)
 
 
 def test_a_table_of_corrections_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "corrections.csv").write_text("name,score\na,1\n")
-    with pytest.raises(UserError, match=r"corrections\.csv: found no column case, class, .*expected the columns"):
+    with pytest.raises(
+        UserError, match=r"corrections\.csv: cannot be read \(found no column case, class, .*expected the columns"
+    ):
         Corrections(tmp_path)
     (tmp_path / "corrections.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="bytes that are not text"):
+    with pytest.raises(UserError, match="bytes that are no table"):
         Corrections(tmp_path)
 
 

@@ -166,6 +166,10 @@ def test_a_run_that_has_ended_is_shown_as_it_is(status: str, begin: Callable[...
 
 def test_a_damaged_run_is_one_line_and_bad_wishes_are_refused(begin: Callable[..., Run], tmp_path: Path) -> None:
     run = begin(1)
+    (run.path / "history.csv").write_text("iteration,stage,seconds\n10,main,soon\n")
+    watcher = watch(run.path)
+    assert "history.csv: cannot be read (found 'soon' under seconds in row 1)" in watcher.tail.caption()
+    watcher.close()
     (run.path / "run.json").write_text("{")
     watcher = watch(run.path)
     assert "run.json: cannot be read" in watcher.tail.caption() and "\n" not in watcher.tail.caption()

@@ -12,12 +12,13 @@ from ssmis_core.datasets import Case
 from ssmis_core.datasets.cases import Truth
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import METRICS, save_nifti, score_labels
-from ssmis_core.files import read_csv, write_csv
+from ssmis_core.files import read_table, write_csv
 from widgets.review.nifti import read_labels
 from widgets.review.remarks import now
 
 FOLDER, TABLE = "corrections", "corrections.csv"
 TEXT = ("case", "class", "who", "when")
+COLUMNS = {**dict.fromkeys(TEXT, str), "voxels_changed": int}
 EXPECTED = f"the columns {', '.join(TEXT)}, voxels_changed and scores"
 
 
@@ -33,13 +34,7 @@ class Corrections:
 
     def rows(self, case: str | None = None) -> list[dict[str, Any]]:
         """All saves, or those of one case; UserError for a file that a review did not write."""
-        try:
-            rows = read_csv(self.table, text=TEXT) if self.table.is_file() else []
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.table}: found bytes that are not text, expected {EXPECTED}") from error
-        lacking = [name for name in (*TEXT, "voxels_changed") if rows and name not in rows[0]]
-        if lacking:
-            raise UserError(f"{self.table}: found no column {', '.join(lacking)}, expected {EXPECTED}")
+        rows = read_table(self.table, columns=COLUMNS, text=TEXT, expected=EXPECTED) if self.table.is_file() else []
         return [row for row in rows if case is None or row["case"] == case]
 
     def read(self, case: Case) -> np.ndarray | None:

@@ -7,12 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ssmis_core.errors import UserError
-from ssmis_core.files import read_csv, write_csv
+from ssmis_core.files import read_table, write_csv
 
 FILE = "review.csv"
 TEXT = ("case", "note", "who", "when")
-COLUMNS = ("case", "flag", "note", "who", "when")
+COLUMNS = {"case": str, "flag": bool, "note": str, "who": str, "when": str}
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,8 @@ class Remarks:
         """Remarks by case; UserError for a file that a review did not write."""
         if not self.path.is_file():
             return {}
-        try:
-            rows = read_csv(self.path, text=TEXT)
-            return {row["case"]: Remark(row["flag"] is True, row["note"], row["who"], row["when"]) for row in rows}
-        except (KeyError, UnicodeDecodeError) as error:
-            found = f"no column {error}" if isinstance(error, KeyError) else "bytes that are not text"
-            raise UserError(f"{self.path}: found {found}, expected the columns {', '.join(COLUMNS)}") from error
+        rows = read_table(self.path, columns=COLUMNS, text=TEXT, expected=f"the columns {', '.join(COLUMNS)}")
+        return {row["case"]: Remark(row["flag"], row["note"], row["who"], row["when"]) for row in rows}
 
     def of(self, case: str) -> Remark:
         """The remark on a case; an empty one where nobody said anything."""

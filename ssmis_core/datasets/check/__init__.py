@@ -98,7 +98,13 @@ def survey_source(
     modality or classes; whatever is wrong with single files is a finding.
     """
     from ssmis_core.datasets.check.source import SPLIT, Folder, look
-    from ssmis_core.datasets.preparation.layout import declared_modality, find_cases, told_by_source
+    from ssmis_core.datasets.preparation.layout import (
+        declared_modality,
+        find_cases,
+        passed_over,
+        told_by_source,
+        told_of_passed_over,
+    )
     from ssmis_core.datasets.preparation.recipe import Recipe, class_values
 
     path = Path(source).expanduser()
@@ -110,6 +116,8 @@ def survey_source(
     _ = Recipe(modality=folder.modality)  # a wrong one is told before the work
     outcome = Survey(path.name, f"scans in {path}", {SPLIT: len(cases)})
     outcome.findings += [Finding("layout", fault) for fault in faults]
+    if left := told_of_passed_over(passed_over(path)):
+        outcome.findings.append(Finding("passed-over", f"{path}: {left}"))
     for number, case in enumerate(cases, start=1):
         facts, found = look(case, folder, pictures=pictures)
         outcome.findings += found

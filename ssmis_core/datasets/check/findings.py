@@ -61,6 +61,12 @@ KINDS: dict[str, Kind] = {
         f"{_REFUSED} The case would be trained on without its label, or without a channel.",
         "Rename it like its image (image anna.nii.gz, label anna.nii.gz or anna_seg.nii.gz), or take it out.",
     ),
+    "passed-over": Kind(
+        WARNING,
+        "something among the scans that is none",
+        "It is passed over: a scan or a label less, if it was meant to be one.",
+        "Convert it to NIfTI (nested DICOM folders too), or move it elsewhere.",
+    ),
     "axes": Kind(
         ERROR,
         "other axes or channels than the rest",

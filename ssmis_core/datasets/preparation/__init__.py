@@ -12,9 +12,16 @@ from typing import Any
 
 from ssmis_core.datasets.formats import read_image
 from ssmis_core.datasets.preparation.case_files import Outcome
-from ssmis_core.datasets.preparation.layout import Found, declared_modality, find_cases, told_by_source
+from ssmis_core.datasets.preparation.layout import (
+    Found,
+    declared_modality,
+    find_cases,
+    passed_over,
+    told_by_source,
+    told_of_passed_over,
+)
 from ssmis_core.datasets.preparation.one_case import Job, run_job
-from ssmis_core.datasets.preparation.pool import outcomes
+from ssmis_core.datasets.preparation.pool import check_workers, outcomes
 from ssmis_core.datasets.preparation.recipe import Recipe, class_values
 from ssmis_core.datasets.preparation.splits import Split, Wish, split_cases
 from ssmis_core.errors import UserError
@@ -103,8 +110,7 @@ def prepare_folder(
     written. Raises UserError for a wrong request or layout.
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise UserError(f"workers={workers!r}: expected a whole number of at least 1")
+    check_workers(workers)
     cases = find_cases(source)
     recipe, names = _recipe(source, cases[0], modality=modality, spacing=spacing, window=window, classes=classes)
     wish = wish or Wish()
@@ -116,6 +122,8 @@ def prepare_folder(
         jobs = {case.id: Job(case, source, out / CASES / f"{case.id}.h5", recipe) for case in cases}
         done = outcomes(name, run_job, jobs, sizes, workers, progress=progress)
         result = Preparation.of(out, done, gone=sorted(set(before.get("cases", {})) - set(jobs)))
+        if left := told_of_passed_over(passed_over(source)):
+            result = replace(result, notes=(left,))
         records = {one.id: one.record for one in done if one.record is not None}
         if not result.problems:
             names, problem = class_names_of({case_id: record["label"] for case_id, record in records.items()}, names)
@@ -125,7 +133,7 @@ def prepare_folder(
         manifest = _manifest(name, source, recipe, names, split, wish, records)
         if before != manifest:
             write_json(out / MANIFEST, manifest)
-        return replace(result, classes=names, split=split, notes=_notes(before, manifest))
+        return replace(result, classes=names, split=split, notes=(*result.notes, *_notes(before, manifest)))
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
@@ -191,7 +199,7 @@ def _start(out: Path, recipe: Recipe, *, overwrite: bool) -> dict[str, Any]:
     """Keep the recipe beside the cases from the start, clear what a killed worker left; returns the manifest or {}."""
     path, told = out / RECIPE, None
     if path.is_file():
-        told = Recipe.from_dict(read_json(path, keys=("modality",), expected="what `ssmis data prepare` writes"))
+        told = Recipe.from_dict(read_json(path, keys={"modality": str}, expected="what `ssmis data prepare` writes"))
         if told != recipe and not overwrite:
             mine, theirs = recipe.as_dict(), told.as_dict()
             changes = "; ".join(f"{k}: {mine[k]}, not {theirs[k]}" for k in mine if mine[k] != theirs[k])
@@ -206,7 +214,9 @@ def _start(out: Path, recipe: Recipe, *, overwrite: bool) -> dict[str, Any]:
         left.unlink(missing_ok=True)
     if not (out / MANIFEST).is_file():
         return {}
-    return read_json(out / MANIFEST, keys=("cases", "split"), expected="what `ssmis data prepare` writes; delete it")
+    return read_json(
+        out / MANIFEST, keys={"cases": dict, "split": dict}, expected="what `ssmis data prepare` writes; delete it"
+    )
 
 
 def class_names_of(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssmis_core.datasets.formats import META, NRRD, is_image, stem
+from ssmis_core.datasets.formats import ENDINGS, META, NRRD, is_image, stem
 from ssmis_core.datasets.formats.headers import data_file
 from ssmis_core.errors import UserError
+from ssmis_core.files import read_json
 
 LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
 LABEL_ENDINGS = ("", "_label", "_labels", "_seg", "_mask", "_gt")
+BESIDE = (".json", ".txt", ".csv", ".tsv", ".md", ".xml", ".pdf")  # endings of files that may lie beside scans
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
@@ -53,17 +54,29 @@ def find_cases(source: Path, faults: list[str] | None = None) -> list[Found]:
     faults: where given, a line is added for each label without an image, lost channel, and name in two formats, and
     the rest is found all the same. Raises UserError for these otherwise, and for a folder without scans anyway.
     """
-    if not source.is_dir():
-        raise UserError(f"{source}: no such folder")
-    layout = next(((source / i, source / t) for i, t in LAYOUTS if (source / i).is_dir()), None)
-    if layout is None:
-        expected = "images/ and, for the labeled ones, labels/ (or imagesTr/ and labelsTr/)"
-        raise UserError(f"{source}: has no folder of scans, expected {expected}")
+    layout = _layout(source)
     images = _channels(_by_name(layout[0], faults), layout[0], faults)
     if not images:
         raise UserError(f"{layout[0]}: holds no scans, expected NIfTI, NRRD or MetaImage files, or DICOM folders")
     labels = _labels(_by_name(layout[1], faults) if layout[1].is_dir() else {}, images, faults)
     return [Found(case_id, files, labels.get(case_id)) for case_id, files in sorted(images.items())]
+
+
+def passed_over(source: Path) -> list[Path]:
+    """What lies among the scans and labels of a folder and is nothing that `read_image` would try, nor a text."""
+    entries = [path for folder in _layout(source) if folder.is_dir() for path in sorted(folder.iterdir())]
+    known = {file for path in entries if is_image(path) for file in (path, *files_of(path))}
+    ours = [path for path in entries if not path.name.startswith(".") and path.suffix.lower() not in BESIDE]
+    return [path for path in ours if path not in known]
+
+
+def told_of_passed_over(paths: Sequence[Path]) -> str:
+    """A line about them, "" for none."""
+    if not paths:
+        return ""
+    names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
+    names += f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"passed over, since they are no scans: {names} (expected {', '.join(ENDINGS)}, or folders of DICOM slices)"
 
 
 def channel_files(first: Path) -> tuple[Path, ...]:
@@ -78,11 +91,10 @@ def channel_files(first: Path) -> tuple[Path, ...]:
 
 def told_by_source(source: Path) -> dict[str, Any]:
     """What a dataset.json of the Medical Segmentation Decathlon says: {"classes": [texts], "modality": text}, as far
-    as it is there and can be understood."""
+    as it is there and can be understood. Raises UserError for one that is no JSON: what it said would be lost."""
     told: dict[str, Any] = {}
-    content: Any = {}
-    with suppress(OSError, ValueError):
-        content = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    path = source / "dataset.json"
+    content = read_json(path, keys={}, expected="JSON; mend it, or take it away") if path.is_file() else {}
     misread = (ValueError, TypeError, AttributeError)
     with suppress(*misread):  # each by itself: labels that are not understood do not make CT an MR
         labels = content.get("labels", {})
@@ -93,6 +105,17 @@ def told_by_source(source: Path) -> dict[str, Any]:
         modalities = {str(v).lower() for v in (content.get("modality") or content.get("channel_names") or {}).values()}
         told |= {"modality": "ct" if modalities == {"ct"} else "mr"} if modalities else {}
     return told
+
+
+def _layout(source: Path) -> tuple[Path, Path]:
+    """The folders of a source's images and of its labels."""
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder")
+    layout = next(((source / i, source / t) for i, t in LAYOUTS if (source / i).is_dir()), None)
+    if layout is None:
+        expected = "images/ and, for the labeled ones, labels/ (or imagesTr/ and labelsTr/)"
+        raise UserError(f"{source}: has no folder of scans, expected {expected}")
+    return layout
 
 
 def _told(fault: str, faults: list[str] | None) -> None:

@@ -21,7 +21,7 @@ from ssmis_core.datasets.lists import published_list
 from ssmis_core.datasets.preparation import Preparation
 from ssmis_core.datasets.preparation.case_files import Content, Outcome, make_file, read_record
 from ssmis_core.datasets.preparation.one_case import NEAR, check_values, other_sizes, read_scan
-from ssmis_core.datasets.preparation.pool import outcomes
+from ssmis_core.datasets.preparation.pool import check_workers, outcomes
 from ssmis_core.datasets.preparation.recipe import Recipe as OwnRecipe
 from ssmis_core.datasets.preparation.recipe import as_classes
 from ssmis_core.errors import UserError
@@ -74,6 +74,7 @@ def prepare_la(
     Source of the steps: the preprocessing published with UA-MT (Yu et al., MICCAI 2019). It drew the margins without a
     seed, so crops agree with the downloaded ones but for the margins.
     """
+    check_workers(workers)
     source, recipe = Path(source).expanduser(), LaRecipe(crop=crop, seed=seed)
     folder = Path(out).expanduser() / FOLDER
     listed = [case for name in ("train", "test") for case in published_list(data_directory() / "la" / f"{name}.list")]

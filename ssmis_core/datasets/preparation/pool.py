@@ -38,6 +38,12 @@ def outcomes(
     return [found[case_id] for case_id in jobs]
 
 
+def check_workers(workers: int) -> None:
+    """UserError unless it is a number of processes."""
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise UserError(f"workers={workers!r}: expected a whole number of at least 1")
+
+
 def _as_they_end(run_job: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
     """By this process alone where workers is 1."""
     workers = min(workers, len(jobs))

@@ -88,6 +88,13 @@ def test_each_damage_is_a_row_with_the_file_and_the_rest_is_still_looked_at(kind
         assert prepare_folder("x", folder, folder.parent / "out").problems  # what the check calls an error is refused
 
 
+def test_what_lies_among_the_scans_and_is_none_is_a_warning(folder: Path) -> None:
+    (folder / "images" / "study" / "series").mkdir(parents=True)
+    (folder / "images" / "study" / "series" / "1.dcm").touch()
+    (found,) = (one for one in survey_source(folder).findings if one.kind == "passed-over")
+    assert found.severity == "warning" and "images/study (expected .nii.gz" in found.text
+
+
 def test_two_damages_of_one_case_are_two_rows(folder: Path) -> None:
     image(folder, holed())
     label(folder, blocks(SHAPE) * 0.5, MOVED)
@@ -153,7 +160,7 @@ def test_a_wrong_request_is_refused(tmp_path: Path, folder: Path) -> None:
 
 
 def test_each_kind_of_finding_has_a_test_here_or_with_the_rules() -> None:
-    here = {"classes", "unprepared", "no-label", "unplaced", "unlabeled"}
+    here = {"classes", "passed-over", "unprepared", "no-label", "unplaced", "unlabeled"}
     rules = {"never-learned", "listed", "subject", "untestable", "label-lost", "looks-ct", "not-hounsfield"}
     assert {*DAMAGE, *SCENES, *here, *rules, "turned", "names", "missing", "empty"} == set(KINDS)
 

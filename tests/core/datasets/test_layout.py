@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ssmis_core.datasets.preparation.layout import find_cases, told_by_source
+from ssmis_core.datasets.preparation.layout import find_cases, passed_over, told_by_source, told_of_passed_over
 from ssmis_core.errors import UserError
+from tests.core.datasets.own_helpers import OBLIQUE, scan, write_image
 
 
 def folder_of(root: Path, *names: str) -> Path:
@@ -52,6 +53,31 @@ def test_labels_that_are_not_understood_do_not_hide_the_modality(tmp_path: Path,
     """nnU-Net has labels of several values; taken for MR, a CT would lose its Hounsfield units."""
     (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}, "labels": labels}))
     assert told_by_source(tmp_path) == {"modality": "ct"}
+
+
+@pytest.mark.parametrize("text", ['{"modality": {"0": "CT"', "\xff", "[]"])
+def test_a_damaged_dataset_json_is_one_line_for_ct_would_be_taken_for_mr(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dataset.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"dataset\.json: cannot be read \(found .*mend it, or take it away") as error:
+        told_by_source(tmp_path)
+    assert "\n" not in str(error.value)
+    (tmp_path / "dataset.json").unlink()
+    assert told_by_source(tmp_path) == {}
+
+
+def test_what_is_no_scan_and_belongs_to_none_is_told_and_what_lies_beside_scans_is_not(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "images/anna.nii.gz", "images/bela/1.dcm", "images/.hidden", "images/anna.json")
+    folder_of(folder, "images/cara.nrrd", "labels/notes.txt", "images/README.md")
+    write_image(folder / "images" / "dora.mhd", scan(), OBLIQUE)
+    assert any(path.name.startswith("dora.") and path.suffix != ".mhd" for path in (folder / "images").iterdir())
+    assert passed_over(folder) == [] and told_of_passed_over([]) == ""
+    folder_of(folder, "images/a.nii.bz2", "images/emil/study/1.dcm", "labels/a.hdr", "labels/a.img")
+    left = [str(path.relative_to(folder)) for path in passed_over(folder)]
+    assert left == ["images/a.nii.bz2", "images/emil", "labels/a.hdr", "labels/a.img"]
+    told = told_of_passed_over(passed_over(folder))
+    assert told.startswith(
+        "passed over, since they are no scans: images/a.nii.bz2, images/emil, labels/a.hdr and 1 more"
+    )
 
 
 @pytest.mark.parametrize("name", [b"images/b\xe9la.nii.gz", b"labels/b\nla.nii.gz"])

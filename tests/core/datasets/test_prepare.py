@@ -241,10 +241,12 @@ def test_layouts_and_formats_are_mixed_as_they_come(tmp_path: Path) -> None:
     write_image(source / "labelsTr" / "a_seg.mha", blocks(), affine)
     write_image(source / "labelsTr" / "e.nii.gz", blocks(), affine)
     (source / "labelsTr" / "notes.txt").write_text("drawn on a Monday")
+    (source / "imagesTr" / "f.nii.bz2").write_bytes(b"a scan, but not for us")
     (source / "dataset.json").write_text(json.dumps({"labels": {"0": "background", "1": "head", "2": "tail"}}))
     done = prepare_folder("own", source, tmp_path / "out")
     data = open_dataset("nifti_folder", tmp_path / "out")
     assert done.problems == () and tuple(data.class_names) == ("background", "head", "tail")
+    assert "passed over, since they are no scans: imagesTr/f.nii.bz2 (expected .nii.gz" in str(done)
     images = {name: data.load(name).image for name in "abcde"}
     for name in "bcde":
         np.testing.assert_allclose(images[name], images["a"], rtol=1e-6)
