@@ -195,6 +195,18 @@ def test_closing_the_window_asks_about_an_edit(viewer: Any, copied: Callable[[in
     assert Review(run).open().remark.note == "typed just before"
 
 
+def test_a_readers_layer_that_a_view_switched_off_is_seen_again_with_the_next_case(
+    viewer: Any, copied: Callable[[int], Run]
+) -> None:
+    window = open_window(viewer, copied(3))
+    own = viewer.add_points([[1, 1, 1]], name="my points")
+    window.views.show_view()
+    settle()
+    assert not own.visible and any(layer.visible for layer in viewer.layers)
+    press(viewer, "N")
+    assert own in viewer.layers and own.visible
+
+
 def test_layers_of_others_stay_and_closing_takes_ours_away(viewer: Any, copied: Callable[[int], Run]) -> None:
     viewer.add_points(np.zeros((1, 3)), name="mine")
     window = open_window(viewer, copied(3))

@@ -61,6 +61,8 @@ class ReviewWindow:
 
     def show(self, seen: Reviewed) -> None:
         """Show a case."""
+        if self.views is not None:
+            self.views.clear()  # a reader's own layers that a view had switched off are seen again
         remove_layers(self.viewer, lambda _: True)
         add_layers(self.viewer, case_layers(seen, self.review.dataset.class_names))
         self.seen, self._saved = seen, self.layer(CORRECTION).data.copy()
