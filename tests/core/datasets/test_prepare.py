@@ -18,7 +18,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssmis_core import cli
 from ssmis_core.datasets import open_dataset
 from ssmis_core.datasets.cases import Case
 from ssmis_core.datasets.grids import axis_codes, on_original_grid
@@ -26,7 +25,6 @@ from ssmis_core.datasets.preparation import Preparation, prepare_folder
 from ssmis_core.datasets.preparation.one_case import prepare
 from ssmis_core.datasets.preparation.recipe import Recipe, body_of, normalise
 from ssmis_core.errors import UserError
-from tests.core.cli_helpers import refused
 from tests.core.datasets.own_helpers import OBLIQUE, affine_of, blocks, right_handed, scan, write_image, write_source
 from tests.core.datasets.test_grids import places
 
@@ -128,12 +126,6 @@ def test_changed_voxels_beside_a_header_are_noticed_whatever_its_ending(
     assert not np.array_equal(open_dataset("nifti_folder", tmp_path / "out").load("case_8").image, before)
 
 
-def test_a_spacing_that_makes_too_many_voxels_is_refused_before_memory_is_taken(source: Path, tmp_path: Path) -> None:
-    done = prepare_folder("own", source, tmp_path / "out", spacing=(0.01,))
-    assert len(done.problems) == 8 and not list((tmp_path / "out" / "cases").iterdir())
-    assert all("case_" in line and "GB in memory), expected at most 1.6 GB" in line for line in done.problems)
-
-
 def test_another_recipe_needs_another_folder_or_a_word(source: Path, tmp_path: Path) -> None:
     prepare_folder("own", source, tmp_path / "out")
     first = open_dataset("nifti_folder", tmp_path / "out").options()
@@ -192,45 +184,6 @@ def test_killed_anywhere_it_goes_on_where_it_was(tmp_path: Path, workers: int) -
     assert not list(out.glob("cases/.*"))
     prepare_folder("own", source, tmp_path / "fresh")
     assert {k: v[1] for k, v in state(out).items()} == {k: v[1] for k, v in state(tmp_path / "fresh").items()}
-
-
-def test_cases_that_cannot_be_used_are_told_one_by_one_and_nothing_is_half_written(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    images, labels, out = source / "images", source / "labels", tmp_path / "out"
-    good = scan((12, 10, 8)).astype(np.float32)
-    elsewhere = np.array(OBLIQUE)
-    elsewhere[0, 3] += 30
-    write_image(images / "case_0.nii.gz", np.where(good > 800, np.nan, good), OBLIQUE)
-    write_image(images / "case_1.nii.gz", np.ones((13, 10, 9), np.int16), OBLIQUE)
-    (images / "case_2.nii.gz").write_bytes((images / "case_2.nii.gz").read_bytes()[:-40])
-    write_image(labels / "case_3.nii.gz", blocks((12, 10, 8)), OBLIQUE)  # its image has 9 slices
-    write_image(labels / "case_4.nii.gz", blocks((13, 10, 8)), elsewhere)
-    write_image(labels / "case_5.nii.gz", blocks((14, 10, 9)) * np.float32(0.5), OBLIQUE)
-    swapped = scan((10, 12, 8))
-    write_image(images / "case_6.nii.gz", np.stack([swapped, swapped], -1), OBLIQUE)
-    write_image(images / "case_7.nii.gz", scan((12, 10, 1)), OBLIQUE)
-    command = ["data", "prepare", "own", "--source", str(source), "--out", str(out), "--workers", "1", "--quiet"]
-    (images / "aaa.nii.gz").write_bytes(b"")
-    assert "aaa.nii.gz: is empty" in refused(command, capsys)  # the first case tells what all must be
-    (images / "aaa.nii.gz").unlink()
-    write_image(images / "aaa.nii.gz", scan((12, 10, 8)), OBLIQUE)
-    assert cli.run(command) == 1
-    told = capsys.readouterr()
-    assert "8 problem(s), so there is no data set yet" in told.err
-    lines = [line for line in told.out.splitlines() if line.startswith(str(source))]
-    expected = (
-        "NaN or infinite",
-        "image is constant (1",
-        "cut short",
-        "has 10 x 8 x 12 voxels (to the right",
-        "mm off images/case_4",
-    )
-    expected += ("whole numbers", "2 channel(s), expected 1", "expected volumes as the first case")
-    for number, (line, part) in enumerate(zip(lines, expected, strict=True)):
-        assert f"case_{number}.nii.gz" in line and part in line, line
-    assert sorted(p.name for p in (out / "cases").iterdir()) == ["aaa.h5"]
-    assert not (out / "manifest.json").exists()
 
 
 def test_layouts_and_formats_are_mixed_as_they_come(tmp_path: Path) -> None:
@@ -320,38 +273,6 @@ def test_values_with_gaps_are_named(source: Path, tmp_path: Path) -> None:
     assert len(told) == 6 and "has values from 0 to 255; name them" in told[0]
     told = prepare_folder("own", source, tmp_path / "d", classes=["255=tail"]).problems
     assert len(told) == 6 and "voxels of value 1, expected only 0, 255" in told[0]
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"modality": "pet"}, "unknown modality 'pet'"),
-        ({"spacing": (1, 2)}, "expected 3 numbers of mm above 0"),
-        ({"spacing": (0,)}, "expected 3 numbers of mm above 0"),
-        ({"window": (0, 100)}, "only CT has Hounsfield units"),
-        ({"classes": ["a", "a"]}, "expected different names and values"),
-        ({"classes": ["0=a"]}, "whole number above 0"),
-        ({"workers": 0}, "workers=0"),
-    ],
-)
-def test_wrong_requests_are_told_before_any_work(source: Path, tmp_path: Path, change: dict, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        prepare_folder("own", source, tmp_path / "out", **change)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_of_another_layout_is_told(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(UserError, match="no such folder"):
-        prepare_folder("own", tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(UserError, match="has no folder of scans, expected images/"):
-        prepare_folder("own", source / "images", tmp_path / "out")
-    (source / "labels" / "cose_0.nii.gz").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"cose_0\.nii\.gz: no image has the name of this label"):
-        prepare_folder("own", source, tmp_path / "out")
-    (source / "labels" / "cose_0.nii.gz").unlink()
-    (source / "images" / "case_0.mha").write_bytes(b"x")
-    with pytest.raises(UserError, match="expected one file a case"):
-        prepare_folder("own", source, tmp_path / "out")
 
 
 def test_mr_is_scored_by_the_body_and_ct_cut_to_its_window() -> None:
