@@ -14,6 +14,7 @@ from ssmis_core.files import read_csv
 from ssmis_core.metrics import evaluate
 from ssmis_core.runs import Run
 from tests.napari.conftest import picture, settle, share_of
+from tests.widgets.explorer_scenes import scene
 from widgets import style
 from widgets.review.state import Review
 
@@ -200,6 +201,10 @@ def test_a_readers_layer_that_a_view_switched_off_is_seen_again_with_the_next_ca
 ) -> None:
     window = open_window(viewer, copied(3))
     own = viewer.add_points([[1, 1, 1]], name="my points")
+    window.views.use(
+        scene(3, "ugmcl", dataset_options={"size": (48, 44, 40)}, factor=1)
+    )  # the run's method has no views
+    window.views.topic.setCurrentText("uncertainty mask")
     window.views.show_view()
     settle()
     assert not own.visible and any(layer.visible for layer in viewer.layers)
