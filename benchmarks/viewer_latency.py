@@ -268,9 +268,8 @@ def move_seed(opened: OpenNotebook, count: int) -> tuple[list[float], list[float
     for press in range(count):
         page.keyboard.press("ArrowRight")
         page.wait_for_function("n => ssmis.times.length > n", arg=before + press, polling=20, timeout=1000 * SECONDS)
-        page.wait_for_function(
-            "n => !ssmis.drawing.size && ssmis.charts.length > n", arg=press, polling=20
-        ) if charts else None
+        if charts:
+            page.wait_for_function("n => ssmis.charts.length > n", arg=press, polling=20, timeout=1000 * SECONDS)
     return times(opened)[before:], times(opened, "charts")
 
 

@@ -25,7 +25,7 @@ class EvaluatedData:
 
     split: the list. name: of it, for files and tables: the same, or for another set than the run's
     "external-<data set>" (with -<list> where that is not the test list). external: what a reader of its scores is to
-    know, in a line; "" for the run's own. folder: that of other scans than the run's.
+    know, in a line; "" for the run's own. folder, fingerprint: those of other scans than the run's.
     """
 
     dataset: Dataset
@@ -34,6 +34,7 @@ class EvaluatedData:
     name: str
     external: str = ""
     folder: Path | None = None
+    fingerprint: str = ""
 
     @property
     def ending(self) -> str:
@@ -64,7 +65,24 @@ def evaluated_data(run: Run, split: str, data_root: str | os.PathLike[str] | Non
     if not used:
         told += "; run.json does not tell whether its training used some of them"
     name = f"external-{data.given_name}" + ("" if split == "test" else f"-{split}")
-    return EvaluatedData(data, found.cases, split, name, told, data.folder.absolute())
+    return EvaluatedData(data, found.cases, split, name, told, data.folder.resolve(), data.fingerprint)
+
+
+def scored_elsewhere(run: Run, data: EvaluatedData) -> str:
+    """The folder of the same name whose scores the run's files of these cases hold; "" where they are these scans'."""
+    if data.folder is None or not (run.path / f"summary{data.ending}.json").is_file():
+        return ""
+    told = run.summary_of(data.ending)["conventions"]
+    before = told.get("external_folder")
+    moved = told.get("external_fingerprint") == data.fingerprint  # the very same scans, at another place
+    return "" if before is None or moved or Path(before) == data.folder else str(before)
+
+
+def check_of_these(run: Run, data: EvaluatedData) -> None:
+    """UserError where the run's scores of other scans are those of another folder of the same name."""
+    before = scored_elsewhere(run, data)
+    if before:
+        raise UserError(f"{run.path}: has scores of {before}, which has the same name, expected those of {data.folder}")
 
 
 def _listed(dataset: Dataset, split: str) -> EvaluatedData:

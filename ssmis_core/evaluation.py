@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ssmis_core.datasets.cases import FILE_GRID, own_truth
 from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.devices import choose_device
 from ssmis_core.errors import UserError
-from ssmis_core.evaluated_data import EvaluatedData, evaluated_data
+from ssmis_core.evaluated_data import EvaluatedData, evaluated_data, scored_elsewhere
 from ssmis_core.files import alone, staged, write_atomic, write_json
 from ssmis_core.inference import keep_largest_component, sliding_window
 from ssmis_core.methods.base import Method
@@ -141,7 +141,7 @@ def evaluate_run(
     device = choose_device(device)
     config, method = run.config, run.method(device)
     data = evaluated_data(run, split, data_root)
-    _check_nobody_elses(run, data)
+    _check_writable(run, data)
     dataset = data.dataset
     folder = run.path / f"predictions{data.ending}"
     rows: list[dict[str, Any]] = []
@@ -169,15 +169,15 @@ def evaluate_run(
         return _record(run, rows, data, {**choices, **_data_notes(run, data, rows, spacings)})
 
 
-def _check_nobody_elses(run: Run, data: EvaluatedData) -> None:
-    """UserError where the files to be written hold the scores of another folder of the same name."""
-    path = run.path / f"summary{data.ending}.json"
-    if data.folder is None or not path.is_file():
-        return
-    before = run.summary_of(data.ending)["conventions"].get("external_folder")
-    if before not in (None, str(data.folder)):
+def _check_writable(run: Run, data: EvaluatedData) -> None:
+    """UserError where scores could not be written, or would replace those of another folder of the same name."""
+    run.rows("evaluations")  # a damaged table is told before the work
+    before = ""
+    with suppress(UserError):  # a damaged summary: this evaluation writes it anew
+        before = scored_elsewhere(run, data)
+    if before:
         mend = f"prepare {data.folder} under another name, or move that evaluation's files elsewhere"
-        raise UserError(f"{path}: has the scores of {before}, which has the same name; {mend}")
+        raise UserError(f"{run.path}: summary{data.ending}.json has the scores of {before}, of the same name; {mend}")
 
 
 def _data_notes(
@@ -189,6 +189,7 @@ def _data_notes(
         trained = run.info.get("training", {}).get("spacing")
         odd = sum(bool(unlike(spacing, trained)) for spacing in spacings)
         notes |= {"external": data.external, "external_folder": str(data.folder)}
+        notes["external_fingerprint"] = data.fingerprint
         if odd:
             notes["voxel_size"] = f"{odd} of {len(spacings)} scans differ by more than 25 % from all training scans"
     return notes

@@ -20,7 +20,7 @@ def class_distances(features: Tensor, label: Tensor, num_classes: int) -> Tensor
     features: [N, width]; label: [N], whole values 0 to K - 1. Raises UserError for other shapes.
     """
     one = _Sums(features, label, num_classes)
-    own = torch.stack([one.itself[inside].sum(dtype=torch.float64) for inside in one.inside])
+    own = torch.stack([one.itself[inside].sum() for inside in one.inside])
     product, pairs = one.total @ one.total.T - own.diag(), one.count[:, None] * one.count - one.count.diag()
     return torch.where(pairs > 0, 1.0 - product / pairs.clamp(min=1), torch.nan).float()
 
@@ -44,8 +44,8 @@ def silhouette(features: Tensor, label: Tensor, num_classes: int) -> Tensor:
     """
     one = _Sums(features, label, num_classes)
     member = torch.stack(one.inside, dim=1)
-    others = torch.where(member, one.count - 1, one.count).float()
-    product = one.unit @ one.total.T.float()
+    others = torch.where(member, one.count - 1, one.count)
+    product = one.unit @ one.total.T
     mean = 1.0 - (product - one.itself[:, None] * member) / others.clamp(min=1)
     own = (mean * member).sum(1)
     away = mean.masked_fill(member | (one.count == 0), torch.inf).amin(1)
@@ -85,15 +85,17 @@ def spread_shown(features: Tensor, axes: Tensor) -> float:
 class _Sums:
     """Vectors of length 1 [N, width], their own products [N]; each class's voxels, how many, and their sum [K, width].
 
-    Sums are taken in float64: those over a million voxels stay exact.
+    In float64: sums over a million voxels stay exact, and so do the small distances of features that nearly agree.
     """
 
     def __init__(self, features: Tensor, label: Tensor, num_classes: int):
         if features.ndim != 2 or label.shape != features.shape[:1]:
             found = f"{tuple(features.shape)} and {tuple(label.shape)}"
             raise UserError(f"separation: features and label have shapes {found}, expected [N, width] and [N]")
-        self.unit = F.normalize(features.float().contiguous(), dim=1)  # row after row: several times as fast to sum
+        if len(label) and not 0 <= int(label.min()) <= int(label.max()) < num_classes:
+            raise UserError(f"separation: label goes to {int(label.max())}, expected 0 to {num_classes - 1}")
+        self.unit = F.normalize(features.contiguous().double(), dim=1)  # row after row: several times as fast to sum
         self.itself = (self.unit**2).sum(1)
         self.inside = [label == k for k in range(num_classes)]
         self.count = torch.stack([inside.sum() for inside in self.inside]).double()
-        self.total = torch.stack([self.unit[inside].sum(0, dtype=torch.float64) for inside in self.inside])
+        self.total = torch.stack([self.unit[inside].sum(0) for inside in self.inside])

@@ -128,6 +128,8 @@ class Training:
                 f"{run.path}: was trained on other data (fingerprint {before[:12]}, now {now[:12]}); "
                 "choose another run_dir"
             )
+        self.checkpoint = run.load_checkpoint()
+        evaluations = run.rows("evaluations") if self.checkpoint else []  # a damaged file is told while nothing runs
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         run.update(
             status="running",
@@ -138,10 +140,9 @@ class Training:
             device=device,
             threads=torch.get_num_threads(),
         )
-        self.checkpoint = run.load_checkpoint()
         if self.checkpoint:
             self.state = State(**self.checkpoint["state"])
-            self.state.evaluations = rows_up_to(self.state.done, run.rows("evaluations"), self.state.evaluations)
+            self.state.evaluations = rows_up_to(self.state.done, evaluations, self.state.evaluations)
             self.method.load_state_dict(self.checkpoint["method"])
             self.log.restore(self.checkpoint["log"], self.device)
 

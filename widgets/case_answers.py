@@ -11,7 +11,7 @@ import torch
 
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.devices import choose_device
-from ssmis_core.evaluated_data import EvaluatedData
+from ssmis_core.evaluated_data import EvaluatedData, check_of_these
 from ssmis_core.evaluation import decide, predict_probabilities
 from ssmis_core.methods.base import Method
 from ssmis_core.runs import Run
@@ -33,6 +33,7 @@ class Answers:
     """
 
     def __init__(self, run: Run, data: EvaluatedData):
+        check_of_these(run, data)
         self.run, self.data, self.dataset = run, data, data.dataset
         self.scores = {metric: case_scores(run, metric, ending=data.ending) for metric in METRICS}
         self.keeps_largest = bool(run.summary_of(data.ending)["conventions"].get("largest_component"))

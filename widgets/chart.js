@@ -24,8 +24,11 @@ class View {
       globalThis.ssmisPlotly = module.exports;
     }
     if (content.type !== "figure" || !globalThis.ssmisPlotly) return;
-    clearTimeout(this.timer); // of a figure that was not drawn yet
-    this.timer = setTimeout(() => this.draw(JSON.parse(content.figure)), AFTER);
+    this.latest = content.figure; // others that come until then need not be drawn
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      this.draw(JSON.parse(this.latest));
+    }, AFTER);
   }
 
   async draw(figure) {

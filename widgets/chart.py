@@ -49,6 +49,9 @@ class Chart(anywidget.AnyWidget):
     @contextmanager
     def later(self) -> Iterator[None]:
         """What is shown within goes to the page at the end: drawing it takes long, and others would wait for that."""
+        if self._waiting is not None:  # within another one, which sends it
+            yield
+            return
         self._waiting = False
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -82,6 +83,7 @@ class Tail:
             return f"waiting for a training in {self.folder}: {there}"
         total = int(self.info["configuration"].get("iterations", 0))
         spent = float(self.history[-1]["seconds"]) if self.history else 0.0
+        spent = spent if math.isfinite(spent) else 0.0
         told = f"{self.status}: {self.done} of {total} iterations in {duration(spent)}"
         if self.status == "failed" and self.info.get("error"):
             return f"{told}; {self.info['error']}"

@@ -261,9 +261,8 @@ def as_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
 @contextmanager
 def at_once(*viewers: Viewer) -> Iterator[None]:
     """All that these viewers are given within goes to the page together at the end, and is drawn there in one frame."""
-    held = [
-        viewer for viewer in viewers if viewer._waiting is None
-    ]  # others are within another one, which tells of this
+    # others are within another block, which tells of this too
+    held = [viewer for viewer in dict.fromkeys(viewers) if viewer._waiting is None]
     for viewer in held:
         viewer._waiting = set()
     try:

@@ -56,7 +56,11 @@ def test_scores_of_another_folder_of_the_same_name_are_not_overwritten(
     told = refused([*command, str(second)], capsys)
     assert f"has the scores of {first}" in told and f"prepare {second} under another name" in told
     assert contents(run) == before
-    assert cli.run([*command, str(first)]) == 0  # its own again
+    moved = shutil.copytree(first.parent, tmp_path / "moved") / first.name
+    for own in (first, first / ".." / first.name, moved):  # its own again, by other names too
+        assert cli.run([*command, str(own)]) == 0
+    (run / "summary-external-theirs.json").write_text("{")
+    assert cli.run([*command, str(first)]) == 0 and Run(run).summary_of("-external-theirs")["cases"] == 2
 
 
 def test_other_voxel_sizes_are_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

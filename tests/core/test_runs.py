@@ -111,6 +111,19 @@ def test_a_foreign_table_is_one_line_that_names_it(name: str, tiny: Tiny, tmp_pa
         assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_table_of_evaluations_is_told_before_the_work_and_changes_nothing(
+    tiny: Tiny, quietly: Quietly, tmp_path: Path
+) -> None:
+    config = tiny("supervised", iterations=2)
+    run = quietly(config, tmp_path / "run", max_seconds=0)
+    (run.path / "evaluations.csv").write_text("name\na\n")
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    for work in (lambda: evaluate_run(run, device="cpu"), lambda: quietly(config, run.path)):
+        with pytest.raises(UserError, match=r"evaluations\.csv: cannot be read \(found no column iteration"):
+            work()
+        assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+
+
 def test_a_run_that_never_trained_has_no_weights(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no weights yet \(status: new\); train it first"):
         evaluate_run(Run.create(tmp_path / "run", tiny()), device="cpu")

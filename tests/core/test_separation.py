@@ -57,6 +57,23 @@ def test_the_silhouette_is_rousseeuws_over_all_pairs() -> None:
     assert silhouette(features, torch.zeros(60), 2).isnan().all()
 
 
+@pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-5])
+def test_features_that_nearly_agree_have_small_distances_and_no_silhouette_beyond_one(noise: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(1, 16, generator=generator) + noise * torch.randn(20000, 16, generator=generator)
+    label = torch.randint(3, (20000,), generator=generator)
+    score, distances = silhouette(features, label, 3), class_distances(features, label, 3)
+    assert score.abs().max() <= 1 and abs(float(score.mean())) < 0.01
+    assert (distances > 0).all() and distances.max() < 16 * noise**2
+
+
+def test_labels_of_classes_that_are_not_asked_for_are_refused() -> None:
+    features, label = drawn()
+    for function in (class_distances, silhouette):
+        with pytest.raises(UserError, match="label goes to 2, expected 0 to 1"):
+            function(features, label, 2)
+
+
 @pytest.mark.parametrize("towards", [None, torch.ones(8), torch.zeros(8)])
 def test_axes_are_at_right_angles_and_the_first_points_where_it_is_told(towards: torch.Tensor | None) -> None:
     features, _ = drawn()

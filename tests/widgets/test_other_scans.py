@@ -11,6 +11,7 @@ import pytest
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import evaluate_run
 from ssmis_core.runs import Run
+from tests.core.datasets.own_helpers import affine_of
 from tests.core.other_scans import others, run_on_own_scans
 from widgets.case_browser import browse_cases
 from widgets.review.state import Review
@@ -56,3 +57,13 @@ def test_the_case_browser_shows_the_scores_of_other_scans(run: Run, tmp_path: Pa
     assert set(shown.cases) == {row["case"] for row in run.rows("cases-external-theirs")}
     assert "external-theirs" in shown.title and not shown.frame.line.value
     shown.close()
+
+
+def test_scores_of_another_folder_of_the_same_name_are_not_shown_over_its_scans(run: Run, tmp_path: Path) -> None:
+    first, second = others(tmp_path / "first"), others(tmp_path / "second", affine=affine_of(spacing=(1, 1, 2)))
+    evaluate_run(run, data_root=first, device="cpu")
+    for read in (lambda: Review(run, data_root=second), lambda: browse_cases(run, data_root=second)):
+        with pytest.raises(
+            UserError, match=f"has scores of {first}, which has the same name, expected those of {second}"
+        ):
+            read()

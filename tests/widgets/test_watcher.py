@@ -170,6 +170,10 @@ def test_a_damaged_run_is_one_line_and_bad_wishes_are_refused(begin: Callable[..
     watcher = watch(run.path)
     assert "history.csv: cannot be read (found 'soon' under seconds in row 1)" in watcher.tail.caption()
     watcher.close()
+    (run.path / "history.csv").write_text("iteration,stage,seconds\n10,main,\n")  # cut short
+    watcher = watch(run.path)
+    assert "10 of 100 iterations in" in watcher.tail.caption()
+    watcher.close()
     (run.path / "run.json").write_text("{")
     watcher = watch(run.path)
     assert "run.json: cannot be read" in watcher.tail.caption() and "\n" not in watcher.tail.caption()

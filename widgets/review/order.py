@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssmis_core.errors import UserError
-from ssmis_core.evaluated_data import EvaluatedData
+from ssmis_core.evaluated_data import EvaluatedData, check_of_these
 from ssmis_core.runs import Run
 
 
@@ -52,4 +52,5 @@ def ranked_cases(run: Run, data: EvaluatedData, data_root: str | os.PathLike[str
         options += f" --data-root {data_root}" if data.external else ""
         told = f"not evaluated yet (no cases{data.ending}.csv); run `ssmis evaluate {run.path}{options}`"
         raise UserError(f"{run.path}: {told}")
+    check_of_these(run, data)
     return worst_first(rows)

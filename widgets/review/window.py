@@ -168,6 +168,8 @@ class ReviewWindow:
             return False
         self.seen = None
         self._guard.release()
+        if self.views is not None:
+            self.views.clear()
         self.solid.release()
         remove_layers(self.viewer, lambda _: True)
         for dock in self.docks:

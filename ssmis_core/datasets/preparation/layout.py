@@ -65,7 +65,7 @@ def find_cases(source: Path, faults: list[str] | None = None) -> list[Found]:
 def passed_over(source: Path) -> list[Path]:
     """What lies among the scans and labels of a folder and is nothing that `read_image` would try, nor a text."""
     entries = [path for folder in _layout(source) if folder.is_dir() for path in sorted(folder.iterdir())]
-    known = {file for path in entries if is_image(path) for file in (path, *files_of(path))}
+    known = {file for path in entries if is_image(path) for file in ((path,) if path.is_dir() else files_of(path))}
     ours = [path for path in entries if not path.name.startswith(".") and path.suffix.lower() not in BESIDE]
     return [path for path in ours if path not in known]
 
@@ -74,9 +74,14 @@ def told_of_passed_over(paths: Sequence[Path]) -> str:
     """A line about them, "" for none."""
     if not paths:
         return ""
-    names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
+    names = ", ".join(f"{path.parent.name}/{_plain(path.name)}" for path in paths[:3])
     names += f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return f"passed over, since they are no scans: {names} (expected {', '.join(ENDINGS)}, or folders of DICOM slices)"
+
+
+def _plain(name: str) -> str:
+    """A name as a line can hold it: without line breaks, and bytes that are no text escaped."""
+    return name if name.isprintable() else ascii(name)
 
 
 def channel_files(first: Path) -> tuple[Path, ...]:
@@ -94,7 +99,7 @@ def told_by_source(source: Path) -> dict[str, Any]:
     as it is there and can be understood. Raises UserError for one that is no JSON: what it said would be lost."""
     told: dict[str, Any] = {}
     path = source / "dataset.json"
-    content = read_json(path, keys={}, expected="JSON; mend it, or take it away") if path.is_file() else {}
+    content = read_json(path, keys={}, expected="a JSON object; mend it, or take it away") if path.is_file() else {}
     misread = (ValueError, TypeError, AttributeError)
     with suppress(*misread):  # each by itself: labels that are not understood do not make CT an MR
         labels = content.get("labels", {})

@@ -80,6 +80,14 @@ def test_what_is_no_scan_and_belongs_to_none_is_told_and_what_lies_beside_scans_
     )
 
 
+@pytest.mark.parametrize("name", [b"b\xe9la.db", b"b\nla.db"])
+def test_a_name_that_no_line_can_hold_is_told_escaped(tmp_path: Path, name: bytes) -> None:
+    folder = folder_of(tmp_path, "images/anna.nii.gz")
+    Path(os.fsdecode(os.fsencode(folder) + b"/images/" + name)).touch()
+    told = told_of_passed_over(passed_over(folder))
+    assert told.isprintable() and told.encode() and "images/'b" in told
+
+
 @pytest.mark.parametrize("name", [b"images/b\xe9la.nii.gz", b"labels/b\nla.nii.gz"])
 def test_a_name_that_no_list_can_hold_is_told_in_one_line_that_can_be_printed(tmp_path: Path, name: bytes) -> None:
     folder = folder_of(tmp_path, "images/anna.nii.gz", "images/ä ö.nii.gz", "labels/ä ö.nii.gz")
