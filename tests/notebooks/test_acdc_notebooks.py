@@ -13,7 +13,7 @@ from tests.core.datasets.acdc_helpers import TEST, TRAIN, preprocessed
 from tests.notebooks.test_notebooks import assert_whole, execute, figures, printed
 
 NAMES = ["01_ssnet", "02_ugmcl", "03_tracoco", "04_cpam_trcm"]
-RARELY = ("02_ugmcl", "03_tracoco")
+RARELY = ("01_ssnet", "02_ugmcl", "03_tracoco")
 SLICES = {"patch": [32, 32], "stride": [32, 32], "resize": [80, 72], "factor": [2, 2], "filters": 2}
 
 
@@ -26,7 +26,7 @@ def small_acdc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-# Two of the four in the quick tests: their cells are mostly the same, and each takes half a minute and more.
+# One of the four in the quick tests: their cells are mostly the same, and each takes half a minute and more.
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in RARELY else name for name in NAMES]
 )

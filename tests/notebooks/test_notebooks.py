@@ -217,6 +217,7 @@ def test_ugmcl_runs_on_slices_with_several_classes_into_a_folder_of_its_own(
     assert_whole(notebook, "02_ugmcl", run)
 
 
+@pytest.mark.slow  # the quick tests have the same with UG-MCL and TraCoCo
 def test_ssnet_runs_on_slices_with_several_classes_as_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**FLAT_OPTIONS, "num_classes": 4}
     own = {"variant": "released", "epsilon": 2.0, "run_dir": str(tmp_path / "run")}
@@ -253,7 +254,7 @@ def test_the_metrics_are_shown_on_the_left_atrium(
     assert "la: supervised 77.3 % Dice, UG-MCL 76.2 %, 20 test cases" in printed(notebook)
 
 
-@pytest.mark.parametrize("name", ["02_ugmcl", "04_cpam_trcm"])
+@pytest.mark.parametrize("name", ["02_ugmcl", pytest.param("04_cpam_trcm", marks=pytest.mark.slow)])
 def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,9 @@ def test_labels_of_a_logarithmic_axis_are_few(values: list[float], dtick: Any) -
 
 def test_both_loss_figures_have_that_axis_and_the_linear_button_undoes_it(make_run: MakeRun) -> None:
     run = make_run("a", [0.5])
-    write_csv(run.path / "history.csv", [{"iteration": n, "loss": 10.0**-n} for n in range(5)])
+    write_csv(
+        run.path / "history.csv", [{"iteration": n, "stage": "main", "loss": 10.0**-n, "seconds": n} for n in range(5)]
+    )
     live = LiveCurves("method")
     live.finish(run)
     figure = loss_terms(run)
