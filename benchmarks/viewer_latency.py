@@ -39,6 +39,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own f
 from tests.browser.jupyterlab import OpenNotebook, headless_chromium, open_in_page, running_lab
 
 VERSIONS = ("torch", "jupyterlab", "ipywidgets", "anywidget", "playwright")
+TIMES = ("count", "median_ms", "p90_ms", "bare_ms", "with_charts_ms")
+MEASURED = (*TIMES, "pss_mb", "peak_rss_mb", "kernels_in_24_gib")
 SECONDS = 600  # for anything that the page does
 STEPS = 5  # slices to scroll before turning back
 
@@ -136,17 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows += measured
         write_csv(options.out, rows)
         for one in measured:
-            told = (
-                "explorer",
-                "what",
-                "median_ms",
-                "p90_ms",
-                "bare_ms",
-                "with_charts_ms",
-                "pss_mb",
-                "kernels_in_24_gib",
-            )
-            print({key: one[key] for key in told if one[key] != ""}, flush=True)
+            print({key: one[key] for key in ("explorer", "what", *MEASURED) if one[key] != ""}, flush=True)
     return 0 if rows else 2
 
 
@@ -283,17 +275,7 @@ def row(
     memory: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A row with its measured times or its measured memory; the other columns are empty."""
-    columns = (
-        "count",
-        "median_ms",
-        "p90_ms",
-        "bare_ms",
-        "with_charts_ms",
-        "pss_mb",
-        "peak_rss_mb",
-        "kernels_in_24_gib",
-    )
-    empty = dict.fromkeys(columns, "")
+    empty = dict.fromkeys(MEASURED, "")
     told: dict[str, Any] = {}
     if len(milliseconds):
         median, high = np.percentile(milliseconds, (50, 90)).round(1).tolist()

@@ -100,11 +100,8 @@ def prepare(
       ssmis train ugmcl --dataset nifti_folder --data-root data/nifti_folder/hearts --labeled 10
       ssmis data prepare la --source "Training Set" --no-crop
     """
-    how: dict[str, Any] = {
-        "workers": min(4, os.cpu_count() or 1) if workers is None else workers,
-        "overwrite": overwrite,
-    }
-    how["progress"] = not quiet
+    workers = min(4, os.cpu_count() or 1) if workers is None else workers
+    how: dict[str, Any] = {"workers": workers, "overwrite": overwrite, "progress": not quiet}
     lists = {"labeled_list": labeled_list, "validation_list": validation_list, "test_list": test_list}
     if name == "la":
         own = {"modality": modality, "window": window, "spacing": spacing, "classes": classes, "patient": patient}

@@ -18,8 +18,8 @@ from widgets import style
 from widgets.case_answers import MEAN, MISTAKE_COLOURS, MISTAKES, Answers, Volumes, mistakes
 from widgets.case_table import CaseTable
 from widgets.explorer import Explorer
+from widgets.kept_cases import load
 from widgets.results import METRICS
-from widgets.scene import load
 from widgets.slices import Panel, class_outlines, panels
 from widgets.viewer import Viewer, at_once, link
 

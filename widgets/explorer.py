@@ -17,8 +17,8 @@ import plotly.graph_objects as go
 
 from ssmis_core.errors import UserError
 from widgets.chart import Chart
+from widgets.kept_cases import tidied
 from widgets.rerun import replace_earlier
-from widgets.scene import tidied
 from widgets.sheet import legend_width, sheet
 from widgets.slices import Outline, Panel, panels
 from widgets.viewer import Layer, Viewer, at_once, link
@@ -102,28 +102,37 @@ class Explorer(ipywidgets.VBox):
 
     def refresh(self) -> None:
         """Compute and draw for the controls as they stand; what that itself does to controls is no move."""
-        began, self._computing = time.perf_counter(), True
+        drawn_late: Sequence[Chart] = () if self.in_steps else self.charts
         with tidied(), ExitStack() as last:  # the numbers do not wait for charts, which take a browser long to draw
-            for chart in () if self.in_steps else self.charts:
+            for chart in drawn_late:
                 last.enter_context(chart.later())
-            try:
-                with at_once(*() if self.in_steps else self.viewers):
-                    self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
-            except UserError as error:
-                self.complain(str(error))
-                return
-            except Exception as error:  # on the page too: what is raised where a control was moved, nobody sees
-                self.complain(f"{type(error).__name__}: {error}")
-                raise
-            finally:
-                self._computing = False
-            self.seconds = time.perf_counter() - began
-            self.frame.line.value = ""
-            cells = "".join(
-                f"<tr><td>{html.escape(name)}</td><td data-name='{html.escape(name)}'>{told(value)}</td></tr>"
-                for name, value in self.numbers.items()
-            )
-            self.frame.numbers.value = f"<table class='ssmis-numbers'>{cells}</table>"
+            if self._answered():
+                self._show_numbers()
+
+    def _answered(self) -> bool:
+        """Compute and draw; False where that was refused, which the line then tells."""
+        began, self._computing = time.perf_counter(), True
+        try:
+            with at_once(*() if self.in_steps else self.viewers):
+                self.numbers = dict(self._compute(**{name: one.value for name, one in self.controls.items()}))
+        except UserError as error:
+            self.complain(str(error))
+            return False
+        except Exception as error:  # told on the page too: a kernel's log, where it ends up, is out of a reader's sight
+            self.complain(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            self._computing = False
+        self.seconds = time.perf_counter() - began
+        return True
+
+    def _show_numbers(self) -> None:
+        self.frame.line.value = ""
+        cells = "".join(
+            f"<tr><td>{html.escape(name)}</td><td data-name='{html.escape(name)}'>{told(value)}</td></tr>"
+            for name, value in self.numbers.items()
+        )
+        self.frame.numbers.value = f"<table class='ssmis-numbers'>{cells}</table>"
 
     def complain(self, text: str) -> None:
         """Say in the line what is wrong."""

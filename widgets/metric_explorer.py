@@ -15,10 +15,10 @@ from ssmis_core.metrics import ASD_RULES, EMPTY_POLICIES, HD95_RULES, Scores, ev
 from widgets import style
 from widgets.chart import Chart
 from widgets.explorer import Explorer
+from widgets.kept_cases import load
 from widgets.metric_chart import draw_path, empty_path
 from widgets.mistakes import Anatomy, Mistake, make
 from widgets.pixels import best_slice
-from widgets.scene import load
 from widgets.viewer import Viewer
 
 AXES = "xyz"

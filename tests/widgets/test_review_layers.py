@@ -12,6 +12,7 @@ from ssmis_core.datasets import Case
 from ssmis_core.errors import UserError
 from ssmis_core.views import Views
 from tests.widgets.explorer_scenes import METHOD_OF_VIEW, scene
+from widgets.kept_cases import load
 from widgets.replay import array
 from widgets.review.layers import case_layers, uncertainty_layer, worst_slice
 from widgets.review.order import Ranked
@@ -19,7 +20,7 @@ from widgets.review.remarks import Remark
 from widgets.review.state import Reviewed
 from widgets.review.texts import case_title, legend, saved_line, score_table
 from widgets.review.view_layers import TOPICS, cases_of, clearest_slice, topics_of, view_layers
-from widgets.scene import Scene, load
+from widgets.scene import Scene
 
 
 def reviewed(shape: tuple[int, ...] = (9, 7, 5), spacing: Any = (1.0, 2.0, 3.0), classes: int = 2) -> Reviewed:

@@ -10,8 +10,9 @@ import pytest
 
 from ssmis_core.datasets.phantom import Phantom
 from tests.widgets.explorer_scenes import scene
+from widgets.kept_cases import LastUsed
 from widgets.replay import array, first_unlabeled
-from widgets.scene import LastUsed, Scene
+from widgets.scene import Scene
 
 CASE = "phantom-090"
 

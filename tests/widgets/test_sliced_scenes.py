@@ -17,11 +17,12 @@ from tests.widgets.review_runs import evaluated_run
 from widgets import copy_paste, translation
 from widgets.cases import as_seen
 from widgets.explorer import Explorer
+from widgets.kept_cases import load
 from widgets.replay import array, example_batch, first_unlabeled, look
 from widgets.review.layers import case_layers
 from widgets.review.state import Review
 from widgets.review.view_layers import TOPICS, clearest_slice, view_layers
-from widgets.scene import Scene, load
+from widgets.scene import Scene
 from widgets.uncertainty_explorer import explore_uncertainty
 
 CASE = "phantom-090"

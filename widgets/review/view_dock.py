@@ -8,11 +8,12 @@ from typing import Any
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from ssmis_core.errors import UserError
+from widgets.kept_cases import load
 from widgets.review.layers import role_of
 from widgets.review.placing import PATCH_ROLES
 from widgets.review.screen import Solid, add_layers, go_to, remove_layers, turn_axes
 from widgets.review.view_layers import TOPICS, cases_of, clearest_slice, topics_of, view_layers
-from widgets.scene import Scene, load
+from widgets.scene import Scene
 
 
 class ViewDock(QWidget):
