@@ -18,7 +18,7 @@ from torch import Tensor
 from ssmis_core.augmentations import ANGLES, BRIGHTNESS, brightness, check_augmentations
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
-from ssmis_core.geometry import Turn
+from ssmis_core.geometry import Turn, overlap_slices
 from ssmis_core.volume_bank import VolumeBank
 
 
@@ -102,6 +102,12 @@ class Batch:
     def corner(self) -> Tensor:
         """Corners of `image`: [B, dims]."""
         return self.corners(0)
+
+    def overlaps(self) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+        """Of every sample the voxels that its two first crops share: slices into the one and into the other."""
+        size = self.image.shape[2:]
+        corners = zip(self.corners(0).tolist(), self.corners(1).tolist(), self.turn, strict=True)
+        return [overlap_slices(first, second, size, turn) for first, second, turn in corners]
 
 
 class Batches:

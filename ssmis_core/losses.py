@@ -6,6 +6,8 @@ Shapes: logits and probabilities are [batch, K, *spatial]; labels are integer [b
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,6 +26,13 @@ def one_hot(label: Tensor, num_classes: int) -> Tensor:
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Mean over voxels of -log softmax(logits)[label]."""
     return F.cross_entropy(logits.float(), label.long())
+
+
+def supervised_terms(logits: Tensor, prob: Tensor, label: Tensor) -> dict[str, Tensor]:
+    """{"cross_entropy": ..., "dice": ...} of labeled samples, squared Dice over the foreground: half their sum is the
+    usual supervised loss. logits and their softmax prob: [batch, K, *spatial]; label: [batch, *spatial].
+    """
+    return {"cross_entropy": cross_entropy(logits, label), "dice": dice_loss(prob, label)}
 
 
 def dice_loss(
@@ -54,6 +63,57 @@ def dice_loss(
     overlap = (prob * target).sum(axes)
     size = (prob * prob).sum(axes) + (target * target).sum(axes) if squared else prob.sum(axes) + target.sum(axes)
     return (1.0 - (2.0 * overlap + eps) / (size + eps)).mean()
+
+
+def recipe_dice(prob: Tensor, target: Tensor, *, plain: bool) -> Tensor:
+    """The Dice loss of the LA recipes (plain, foreground, e = 1e-8) or of the ACDC ones (squared, all K, e = 1e-10).
+
+    Shapes as in `dice_loss`. Source: the released code of SS-Net and MC-Net, in 3D and in 2D.
+    """
+    if plain:
+        return dice_loss(prob, target, squared=False, eps=1e-8)
+    return dice_loss(prob, target, background=True, eps=1e-10)
+
+
+def confident_dice(prob: Tensor, target: Tensor, sure: Tensor, *, eps: float = 1e-5) -> Tensor:
+    """Squared Dice loss over the voxels of a mask, mean over all K classes; 0 where the mask is empty.
+
+    1 - (2 sum(m p y) + e) / (sum(m p^2) + sum(m y^2) + e); prob: [batch, K, *spatial]; target: integers
+    [batch, *spatial]; sure: [batch, 1, *spatial] in {0, 1}. Source: UniMatch's medical code.
+    """
+    return dice_loss(prob.float() * sure, one_hot(target, prob.shape[1]) * sure, background=True, eps=eps)
+
+
+def confident_cross_entropy(logits: Tensor, target: Tensor, sure: Tensor) -> Tensor:
+    """Cross-entropy of the sure voxels, averaged over all of them, so that few sure ones weigh little.
+
+    Shapes as in `confident_dice`. Source: Sohn et al., FixMatch (NeurIPS 2020), eq. 4.
+    """
+    return (sure[:, 0] * F.cross_entropy(logits.float(), target.long(), reduction="none")).mean()
+
+
+def sharpen(prob: Tensor, temperature: float = 0.1) -> Tensor:
+    """p^(1/T) / (p^(1/T) + (1 - p)^(1/T)) of every channel by itself: towards 0 or 1, 1/2 stays.
+
+    prob: of any shape; with more than two classes the channels no longer sum to 1. Source: Wu et al., MC-Net (MICCAI
+    2021), eq. 2, and its released code.
+    """
+    own, rest = prob.float() ** (1.0 / temperature), (1.0 - prob.float()) ** (1.0 / temperature)
+    return own / (own + rest)
+
+
+def rectified_consistency(prob: Tensor, mean: Tensor, eps: float = 1e-8) -> tuple[Tensor, Tensor]:
+    """One scale's distance from the mean of all scales, trusted less where it is far; (the loss, the divergence map).
+
+    mean(e (p_mean - p)^2) / (mean(e) + eps) + mean(D), with D = KL(p_mean || p) of each voxel, [batch, 1, *spatial],
+    and e = exp(-D). prob, mean: [batch, K, *spatial], gradients to both.
+    Source: Luo et al., URPC (MICCAI 2021), eq. 4 and 5.
+    """
+    prob, mean = prob.float(), mean.float()
+    divergence = F.kl_div(torch.log(prob.clamp_min(1e-12)), mean, reduction="none").sum(1, keepdim=True)
+    trust = torch.exp(-divergence)
+    loss = ((mean - prob) ** 2 * trust).mean() / (trust.mean() + eps) + divergence.mean()
+    return loss, divergence
 
 
 def soft_mask_dice(soft: Tensor, label: Tensor, *, num_classes: int, eps: float = 1e-5) -> Tensor:
@@ -159,6 +219,22 @@ def confident_regional_cross_entropy(
     avoid = -torch.log((1.0 - probabilities(logits)).clamp(1e-6, 1.0)) * weight
     means = [(loss * where).sum() / where.sum().clamp_min(1.0) for loss, where in ((follow, sure), (avoid, ruled_out))]
     return means[0] + means[1]
+
+
+PSEUDO_LOSSES = ("crc", "ce", "mse")
+
+
+def pseudo_label_loss(kind: str, logits: Tensor, teacher: Tensor, **regions: Any) -> Tensor:
+    """How one network learns from another's probabilities: "crc", or what TraCoCo's paper compares that with.
+
+    "crc": `confident_regional_cross_entropy` with `regions`; "ce": cross-entropy to the teacher's class, "mse": squared
+    difference of the probabilities, both on every voxel. Shapes as in `confident_regional_cross_entropy`.
+    """
+    if kind == "ce":
+        return cross_entropy(logits, teacher.argmax(dim=1))
+    if kind == "mse":
+        return masked_mse(probabilities(logits), teacher)
+    return confident_regional_cross_entropy(logits, teacher, **regions)
 
 
 def region_dice_loss(prob: Tensor, target: Tensor, region: Tensor, *, eps: float = 1e-5) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +52,15 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.track_running_stats = True
+
+
+def evaluated(network: nn.Module, *inputs: Tensor) -> Any:
+    """network(*inputs) in eval mode, without dropout; its mode and running statistics stay as they are."""
+    training = network.training
+    try:
+        return network.eval()(*inputs)
+    finally:
+        network.train(training)
 
 
 def unit_direction(d: Tensor, eps: float = 1e-8) -> Tensor:

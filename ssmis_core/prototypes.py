@@ -23,15 +23,6 @@ def embedding_head(channels: int, width: int = WIDTH) -> nn.Sequential:
     )
 
 
-def evaluated(head: nn.Module, x: Tensor) -> Tensor:
-    """head(x) in eval mode; its mode and running statistics stay as they are."""
-    training = head.training
-    try:
-        return head.eval()(x)
-    finally:
-        head.train(training)
-
-
 def as_rows(maps: Tensor) -> Tensor:
     """[batch, C, *spatial] to one row a voxel, [batch * voxels, C], float32."""
     return maps.float().movedim(1, -1).reshape(-1, maps.shape[1])

@@ -243,11 +243,15 @@ class Training:
         self.state.stage, self.state.t, self.state.best, self.optimisers = self.state.stage + 1, 0, None, {}
 
     def set_rates(self, stage: Stage, optimisers: dict[str, torch.optim.Optimizer], clock: Clock) -> float:
-        factor = learning_rate_factor(stage.schedule, clock.t, clock.T)
+        """Set every learning rate to its schedule's; returns that of the main optimiser, for the log."""
+        rates = {
+            name: one.learning_rate * learning_rate_factor(one.schedule or stage.schedule, clock.t, clock.T)
+            for name, one in stage.optimisers.items()
+        }
         for name, optimiser in optimisers.items():
             for group in optimiser.param_groups:
-                group["lr"] = factor * stage.optimisers[name].learning_rate
-        return factor * stage.optimisers["main"].learning_rate if "main" in stage.optimisers else factor
+                group["lr"] = rates[name]
+        return rates.get("main", max(rates.values()))
 
     def write_row(self, stage: Stage, rate: float) -> None:
         row = {"iteration": self.state.done, "stage": stage.name, "learning_rate": rate, **self.log.row()}

@@ -14,7 +14,7 @@ import torch
 
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Dataset
-from ssmis_core.methods.cpam import MIXES, PARTS
+from ssmis_core.methods.mixes import MIXES, PARTS
 from ssmis_core.perturbations import box_mask, box_places, copy_paste
 from ssmis_core.pseudo_labels import hard_label
 from ssmis_core.quality import truth_of

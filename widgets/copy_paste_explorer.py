@@ -13,7 +13,8 @@ import torch
 
 from ssmis_core.errors import UserError
 from ssmis_core.methods.base import Step
-from ssmis_core.methods.cpam import CPAM, MIXES, PARTS
+from ssmis_core.methods.cpam import CPAM
+from ssmis_core.methods.mixes import MIXES, PARTS
 from ssmis_core.perturbations import copy_paste
 from ssmis_core.pseudo_labels import hard_label
 from ssmis_core.runs import Run

@@ -20,6 +20,18 @@ METHODS: dict[str, str] = {
     "tracoco": "ssmis_core.methods.tracoco:TraCoCo",
     "cpam": "ssmis_core.methods.cpam:CPAM",
     "cpam_trcm": "ssmis_core.methods.cpam:CPAMTRCM",
+    "entropy_minimisation": "ssmis_core.methods.entropy_minimisation:EntropyMinimisation",
+    "vat": "ssmis_core.methods.vat:VAT",
+    "uamt": "ssmis_core.methods.uamt:UAMT",
+    "dtc": "ssmis_core.methods.dtc:DTC",
+    "sassnet": "ssmis_core.methods.sassnet:SASSNet",
+    "urpc": "ssmis_core.methods.urpc:URPC",
+    "mcnet": "ssmis_core.methods.mcnet:MCNet",
+    "mcnet_plus": "ssmis_core.methods.mcnet:MCNetPlus",
+    "cps": "ssmis_core.methods.cps:CPS",
+    "bcp": "ssmis_core.methods.bcp:BCP",
+    "fixmatch": "ssmis_core.methods.fixmatch:FixMatch",
+    "unimatch": "ssmis_core.methods.unimatch:UniMatch",
 }
 
 

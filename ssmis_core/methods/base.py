@@ -6,9 +6,8 @@ training loop, evaluation, command line and notebooks know no more of it than th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -19,125 +18,26 @@ from ssmis_core.batches import Batch, Sampling
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.losses import probabilities
+from ssmis_core.methods.options import OPTIMISERS, Options
 from ssmis_core.networks import FIXED, create_network
-from ssmis_core.schedules import RAMPS, SCHEDULES, ramp
 from ssmis_core.views import Views
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Options that every method has: the network, the optimiser, and what a batch holds."""
-
-    network: str = "vnet"
-    filters: int = 16
-    norm: str = "batch"
-    dropout: float = 0.5
-    optimiser: str = "sgd"
-    learning_rate: float = 0.01
-    weight_decay: float = 1e-4
-    schedule: str = "step"
-    labeled_per_batch: int = 2
-    unlabeled_per_batch: int = 2
-    augmentations: tuple[str, ...] = ("rot_flip",)
-
-    def __post_init__(self) -> None:
-        for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise unknown(name, getattr(self, name), known)
-        for name in ("filters", "labeled_per_batch", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"option {name}={getattr(self, name)}: expected a number above 0")
-        if not 0.0 <= self.dropout < 1.0:
-            raise UserError(f"option dropout={self.dropout}: expected 0 to below 1")
-        self._not_negative("weight_decay", "unlabeled_per_batch")
-        for name, only in FIXED.get(self.network, {}).items():
-            if getattr(self, name) != only:
-                raise UserError(f"option {name}={getattr(self, name)!r}: network {self.network} has {only!r} alone")
-
-    def _not_negative(self, *names: str) -> None:
-        for name in names:
-            if getattr(self, name) < 0:
-                raise UserError(f"option {name}={getattr(self, name)}: expected 0 or more")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RampedOptions(Options):
-    """Options of the methods whose unlabeled terms are weighted by a ramp.
-
-    weight: of those terms once ramped up; ramp_iterations: 0 for the whole training; ramp_step: the ramp is held for
-    so many iterations at a time (released code: 150).
-    """
-
-    weight: float = 0.1
-    ramp: str = "sigmoid"
-    ramp_iterations: int = 0
-    ramp_step: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.ramp not in RAMPS:
-            raise unknown("ramp", self.ramp, RAMPS)
-        if self.ramp_step < 1 or self.ramp_iterations < 0:
-            raise UserError(
-                f"options ramp_step={self.ramp_step}, ramp_iterations={self.ramp_iterations}: "
-                "expected 1 or more and 0 or more"
-            )
-        self._not_negative("weight")
-
-    def consistency_weight(self, clock: Clock) -> float:
-        """weight * ramp at this iteration."""
-        length = self.ramp_iterations or clock.T
-        return self.weight * ramp(self.ramp, clock.t // self.ramp_step * self.ramp_step, length)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherOptions(Options):
-    """Options of the methods with an averaged teacher: how slowly it follows, and which network predicts."""
-
-    ema_decay: float = 0.99
-    answer: str = "student"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.answer not in ("student", "teacher"):
-            raise unknown("answer", self.answer, ("student", "teacher"))
-        if not 0.0 <= self.ema_decay <= 1.0:
-            raise UserError(f"option ema_decay={self.ema_decay}: expected 0 to 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConsistencyOptions(RampedOptions, TeacherOptions):
-    """Options of the methods whose student has to agree with an averaged teacher.
-
-    noise, noise_clip: added to the teacher's input.
-    """
-
-    noise: float = 0.1
-    noise_clip: float = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._not_negative("noise", "noise_clip")
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """An optimiser to make: its algorithm, the parameters it steps and their settings."""
+    """An optimiser to make: its algorithm, the parameters it steps and their settings.
+
+    schedule: of its learning rate where that is not the stage's.
+    """
 
     parameters: list[nn.Parameter]
     algorithm: str = "sgd"
     learning_rate: float = 0.01
     weight_decay: float = 1e-4
+    schedule: str | None = None
 
     def build(self) -> torch.optim.Optimizer:
         return OPTIMISERS[self.algorithm](self.parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
-
-
-OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
-    "adam": partial(torch.optim.Adam, fused=True),
-    "adamw": partial(torch.optim.AdamW, fused=True),
-}
 
 
 SELECTIONS = ("last", "best")
@@ -187,10 +87,13 @@ class Method(nn.Module):
 
     card: ClassVar[Card]
     Options: ClassVar[type[Options]] = Options
+    needs_unlabeled: ClassVar[bool] = False  # whether a batch without unlabeled samples is a mistake
     VARIANTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
 
     def __init__(self, options: Any, *, num_classes: int, dims: int, channels: int = 1):
         super().__init__()
+        if self.needs_unlabeled and options.unlabeled_per_batch < 1:
+            raise UserError(f"option unlabeled_per_batch=0: {self.card.name} needs at least 1 unlabeled sample a batch")
         self.options: Any = options
         self.num_classes, self.dims, self.channels = num_classes, dims, channels
 

@@ -11,8 +11,9 @@ from torch import nn
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
-from ssmis_core.losses import cross_entropy, dice_loss, probabilities
-from ssmis_core.methods.base import Card, Method, Options, Step
+from ssmis_core.losses import probabilities, supervised_terms
+from ssmis_core.methods.base import Card, Method, Step
+from ssmis_core.methods.options import Options
 from ssmis_core.views import Views
 
 
@@ -45,7 +46,7 @@ class Supervised(Method):
         image, label = batch.labeled.image[:, 0], batch.label
         logits = self.network(image).logits
         p = probabilities(logits)
-        terms = {"cross_entropy": cross_entropy(logits, label), "dice": dice_loss(p, label)}
+        terms = supervised_terms(logits, p, label)
         if views is not None:
             views.keep("image", batch, image=image)
             views.keep("probability", batch, probability=p)

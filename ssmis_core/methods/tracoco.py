@@ -16,35 +16,33 @@ from torch import Tensor, nn
 
 from ssmis_core.batches import Batch, Sampling
 from ssmis_core.draws import Clock, Draws
-from ssmis_core.errors import UserError, unknown
-from ssmis_core.geometry import overlap_slices
 from ssmis_core.losses import (
-    confident_regional_cross_entropy,
+    PSEUDO_LOSSES,
     confident_regions,
-    cross_entropy,
     dice_loss,
-    masked_mse,
     negative_entropy,
     negative_entropy_map,
     probabilities,
+    pseudo_label_loss,
+    supervised_terms,
     translation_kl,
     translation_kl_map,
 )
-from ssmis_core.methods.base import Card, Method, RampedOptions, Step
+from ssmis_core.methods.base import Card, Step
+from ssmis_core.methods.co_training import CoTraining, CoTrainingOptions
 from ssmis_core.perturbations import add_uniform_noise, draw_cutmix, held_still, paste
 from ssmis_core.views import Views
 
 CHOICES = {
-    "pseudo_loss": ("crc", "ce", "mse"),
+    "pseudo_loss": PSEUDO_LOSSES,
     "cutmix": ("network_2", "both", "none"),
     "boxes": ("all_axes", "full_depth"),
     "kl_over": ("classes", "space"),
-    "answer": ("1", "2", "mean"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class TraCoCoOptions(RampedOptions):
+class TraCoCoOptions(CoTrainingOptions):
     """translation, pseudo_loss, cutmix: the parts that the paper ablates.
 
     pseudo_loss: how a network learns from the other's answer: "crc", plain "ce" to its class, or "mse"; cutmix: who
@@ -53,7 +51,7 @@ class TraCoCoOptions(RampedOptions):
     clamp_logits: to [1e-6, 1] in the translation term (released); boxes: "all_axes", or "full_depth" (released);
     bitwise: see `confident_regional_cross_entropy`, for K > 2 alone (released); pseudo_dice: mean of the pseudo-label
     loss and Dice (the ACDC recipe); min_overlap: of the two crops, in voxels an axis; noise: half width of the uniform
-    noise that students see; noise_clamp: keep noisy inputs in [0, 1] (the BraTS recipe); answer: "1", "2" or "mean".
+    noise that students see; noise_clamp: keep noisy inputs in [0, 1] (the BraTS recipe).
     The ramp of 320 iterations is 40 epochs of LA with 16 labels. The paper's weight is 0.3 with the fewest labels.
     """
 
@@ -77,24 +75,17 @@ class TraCoCoOptions(RampedOptions):
     min_overlap: int = 16
     noise: float = 0.2
     noise_clamp: bool = False
-    answer: str = "1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise unknown(name, getattr(self, name), known)
-        for name in ("positive", "negative"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UserError(f"option {name}={getattr(self, name)}: expected 0 to 1")
-        if self.min_overlap < 1:
-            raise UserError(f"option min_overlap={self.min_overlap}: expected 1 or more")
-        if self.unlabeled_per_batch < 1:
-            raise UserError("option unlabeled_per_batch=0: tracoco needs at least 1 unlabeled sample a batch")
+            self._one_of(known, name)
+        self._0_to_1("positive", "negative")
+        self._1_or_more("min_overlap")
         self._not_negative("kl_weight", "entropy_weight", "noise")
 
 
-class TraCoCo(Method):
+class TraCoCo(CoTraining):
     """L = sum over both networks of (CE + Dice)/2 + w(t) (L_crc + L_tra).
 
     L_tra = kl_weight * KL(second || first) on the overlap, summed over the whole batch, + entropy_weight * mean
@@ -108,11 +99,6 @@ class TraCoCo(Method):
         "paper": {},
         "released": {"kl_over": "space", "clamp_logits": True, "boxes": "full_depth", "bitwise": True},
     }
-
-    def __init__(self, options: TraCoCoOptions, **shape: int):
-        super().__init__(options, **shape)
-        self.network_1 = self.make_network()
-        self.network_2 = self.make_network()
 
     @property
     def sampling(self) -> Sampling:
@@ -143,7 +129,7 @@ class TraCoCo(Method):
         p = probabilities(logits)
         if views is not None:
             views.keep("probability", batch, **{"probability" if name == "1" else "probability_2": p})
-        terms = {"cross_entropy": cross_entropy(logits[:n], label), "dice": dice_loss(p[:n], label)}
+        terms = supervised_terms(logits[:n], p[:n], label)
         if self.options.translation:
             second = student(self.noisy(batch.images(1), f"second_noise_{name}", draws)).logits
             if views is not None:
@@ -156,11 +142,9 @@ class TraCoCo(Method):
         self, name: str, first: Tensor, second: Tensor, batch: Batch, views: Views | None
     ) -> dict[str, Tensor]:
         """L_tra's two parts on the voxels that both crops share: KL summed over samples, mean negative entropy."""
-        o, shape = self.options, first.shape[2:]
+        o = self.options
         divergences, entropies, shared = [], [], []
-        corners = zip(batch.corners(0).tolist(), batch.corners(1).tolist(), batch.turn, strict=True)
-        for row, (corner, other, turn) in enumerate(corners):
-            here, there = overlap_slices(corner, other, shape, turn)
+        for row, (here, there) in enumerate(batch.overlaps()):
             a, b = first[row : row + 1, :, *here], second[row : row + 1, :, *there]
             if o.clamp_logits:
                 a, b = a.clamp(1e-6, 1.0), b.clamp(1e-6, 1.0)
@@ -201,35 +185,14 @@ class TraCoCo(Method):
             sure, ruled_out = confident_regions(q, positive=o.positive, negative=o.negative)
             views.keep("probability", batch, **{f"teacher_probability_{name}": q})
             views.keep("mask", batch, **{f"confident_{name}": sure, f"ruled_out_{name}": ruled_out})
-        logits = student(self.noisy(image, f"mixed_noise_{name}", draws)).logits
-        return self.pseudo_label_loss(logits[n:], q[n:])
-
-    def pseudo_label_loss(self, logits: Tensor, q: Tensor) -> Tensor:
-        """CRC, or what the paper compares it with: cross-entropy or squared difference on every voxel."""
-        o = self.options
-        if o.pseudo_loss == "ce":
-            term = cross_entropy(logits, q.argmax(dim=1))
-        elif o.pseudo_loss == "mse":
-            term = masked_mse(probabilities(logits), q)
-        else:
-            regions = {"positive": o.positive, "negative": o.negative}
-            bitwise = o.bitwise and self.num_classes > 2
-            term = confident_regional_cross_entropy(logits, q, **regions, bitwise=bitwise)
+        logits = student(self.noisy(image, f"mixed_noise_{name}", draws)).logits[n:]
+        regions = {"positive": o.positive, "negative": o.negative, "bitwise": o.bitwise and self.num_classes > 2}
+        term = pseudo_label_loss(o.pseudo_loss, logits, q[n:], **regions)
         if not o.pseudo_dice:
             return term
-        return 0.5 * (term + dice_loss(probabilities(logits), q.argmax(dim=1), background=True))
+        return 0.5 * (term + dice_loss(probabilities(logits), q[n:].argmax(dim=1), background=True))
 
     def noisy(self, x: Tensor, name: str, draws: Draws) -> Tensor:
         """What a student sees: the image with uniform noise."""
         uniform = draws.uniform_like(name, x)
         return add_uniform_noise(x, uniform, scale=self.options.noise, clamp=self.options.noise_clamp)
-
-    @torch.no_grad()
-    def predict(self, x: Tensor) -> Tensor:
-        """Class probabilities of one network, or the mean of both."""
-        if self.options.answer != "mean":
-            return super().predict(x)
-        return 0.5 * (probabilities(self.network_1(x).logits) + probabilities(self.network_2(x).logits))
-
-    def answering_network(self) -> nn.Module:
-        return self.network_2 if self.options.answer == "2" else self.network_1

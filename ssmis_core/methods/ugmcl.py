@@ -12,38 +12,31 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.geometry import inverse_transform, signed_distance_per_class
-from ssmis_core.losses import cross_entropy, dice_loss, masked_mse, probabilities, soft_mask_dice
-from ssmis_core.methods.base import Card, ConsistencyOptions, Method, Step
+from ssmis_core.losses import masked_mse, probabilities, soft_mask_dice, supervised_terms
+from ssmis_core.methods.base import Card, Step
+from ssmis_core.methods.mean_teacher import MeanTeacher
+from ssmis_core.methods.options import UncertaintyOptions
 from ssmis_core.networks import Output
 from ssmis_core.perturbations import add_clipped_noise
-from ssmis_core.teachers import make_teacher, teacher_decay, update_teacher
-from ssmis_core.uncertainty import (
-    THRESHOLD_POLICIES,
-    certainty_mask,
-    certainty_threshold,
-    entropy,
-    monte_carlo_probabilities,
-)
 from ssmis_core.views import Views
 
 DISTANCE_LOSSES = ("regression", "mask_dice")
 
 
 @dataclass(frozen=True, kw_only=True)
-class UGMCLOptions(ConsistencyOptions):
+class UGMCLOptions(UncertaintyOptions):
     """distance, intra_task, cross_task, uncertainty: the parts that the paper ablates, on or off.
 
-    beta: share of the segmentation in the intra-task term, the rest goes to the distance maps; threshold_policy:
-    "rising", "constant" or "falling"; passes: Monte-Carlo passes T; steepness: k of the inverse transform;
-    distance_loss: "regression" (to the signed distance) or "mask_dice" (Dice of the inverse transform, released code);
-    distance_consistency: whether distance maps take part in the intra-task term; supervised_weight: factor on the
-    supervised terms.
+    beta: share of the segmentation in the intra-task term, the rest goes to the distance maps; steepness: k of the
+    inverse transform; distance_loss: "regression" (to the signed distance) or "mask_dice" (Dice of the inverse
+    transform, released code); distance_consistency: whether distance maps take part in the intra-task term;
+    supervised_weight: factor on the supervised terms.
     """
 
     ramp: str = "exponential"
@@ -52,9 +45,6 @@ class UGMCLOptions(ConsistencyOptions):
     cross_task: bool = True
     uncertainty: bool = True
     beta: float = 0.75
-    threshold_policy: str = "rising"
-    threshold_start: float = 0.75
-    passes: int = 8
     steepness: float = 1500.0
     distance_loss: str = "regression"
     distance_consistency: bool = True
@@ -62,26 +52,18 @@ class UGMCLOptions(ConsistencyOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.threshold_policy not in THRESHOLD_POLICIES:
-            raise unknown("threshold policy", self.threshold_policy, THRESHOLD_POLICIES)
         if self.distance_loss not in DISTANCE_LOSSES:
             raise unknown("distance loss", self.distance_loss, DISTANCE_LOSSES)
         if self.cross_task and not self.distance:
             raise UserError(
                 "option cross_task=True needs distance=True: it compares the segmentation with the distance map"
             )
-        if not 0.0 <= self.beta <= 1.0:
-            raise UserError(f"option beta={self.beta}: expected 0 to 1")
-        if self.passes < 1:
-            raise UserError(f"option passes={self.passes}: expected 1 or more")
-        if not 0.0 < self.threshold_start <= 1.0:
-            raise UserError(f"option threshold_start={self.threshold_start}: expected above 0 to 1")
-        if self.steepness <= 0:
-            raise UserError(f"option steepness={self.steepness}: expected a number above 0")
+        self._0_to_1("beta")
+        self._above_0("steepness")
         self._not_negative("supervised_weight")
 
 
-class UGMCL(Method):
+class UGMCL(MeanTeacher):
     """L = Dice + CE + distance MSE + lambda(t) (L_itc + L_ctc), the last two over the whole batch (eq. 7).
 
     The paper's network has a distance head of one channel a foreground class. The released 3D U-Net has none: there
@@ -90,6 +72,7 @@ class UGMCL(Method):
 
     card = Card("ugmcl", "UG-MCL", "Zhang et al., Uncertainty-guided mutual consistency learning, AIIM", 2022)
     Options = UGMCLOptions
+    needs_unlabeled = False  # its consistency asks labeled samples too
     VARIANTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "released": {
@@ -106,13 +89,14 @@ class UGMCL(Method):
         },
     }
 
-    def __init__(self, options: UGMCLOptions, **shape: int):
-        super().__init__(options, **shape)
-        heads = {"distance_channels": self.num_classes - 1} if options.distance else {}
-        if options.network == "unet3d" and options.distance:
-            heads = {"shared_distance": True}
-        self.student = self.make_network(**heads)
-        self.teacher = make_teacher(self.student)
+    def heads(self) -> dict[str, Any]:
+        if not self.options.distance:
+            return {}
+        return (
+            {"shared_distance": True}
+            if self.options.network == "unet3d"
+            else {"distance_channels": self.num_classes - 1}
+        )
 
     def loss(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Step:
         o, x = self.options, batch.image
@@ -141,7 +125,7 @@ class UGMCL(Method):
     def supervised_terms(self, student: Output, p: Tensor, batch: Batch, views: Views | None) -> dict[str, Tensor]:
         """CE, Dice and the distance task on the labeled half (eq. 1 and 3)."""
         n, label = batch.num_labeled, batch.label
-        terms = {"cross_entropy": cross_entropy(student.logits[:n], label), "dice": dice_loss(p[:n], label)}
+        terms = supervised_terms(student.logits[:n], p[:n], label)
         if student.distance is None:
             return terms
         s = student.distance[:n, -(self.num_classes - 1) :]
@@ -165,19 +149,7 @@ class UGMCL(Method):
         o, x = self.options, batch.image
         mask = None
         if o.uncertainty:
-            mean = monte_carlo_probabilities(
-                lambda noisy: probabilities(self.teacher(noisy).logits),
-                x,
-                draws,
-                passes=o.passes,
-                noise=o.noise,
-                clip=o.noise_clip,
-            )
-            u = entropy(mean)
-            threshold = certainty_threshold(
-                clock.t, clock.T, self.num_classes, policy=o.threshold_policy, start=o.threshold_start
-            )
-            mask = certainty_mask(u, threshold)
+            u, mask = o.certain_voxels(self.teacher, x, self.num_classes, clock, draws)
         with torch.no_grad():
             noise = draws.normal_like("teacher_noise", x)
             teacher: Output = self.teacher(add_clipped_noise(x, noise, scale=o.noise, clip=o.noise_clip))
@@ -200,9 +172,3 @@ class UGMCL(Method):
         if views is not None:
             views.keep("probability", batch, inverse_transform=soft)
         return masked_mse(p[:, -s.shape[1] :], soft)
-
-    def after_step(self, clock: Clock) -> None:
-        update_teacher(self.teacher, self.student, teacher_decay(clock.t, self.options.ema_decay))
-
-    def answering_network(self) -> nn.Module:
-        return self.student if self.options.answer == "student" else self.teacher

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 CONV_TRANSPOSE: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 MAX_POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 DROPOUT: dict[int, type[nn.Module]] = {2: nn.Dropout2d, 3: nn.Dropout3d}
+LINEAR: dict[int, str] = {2: "bilinear", 3: "trilinear"}
 BATCH_NORM: dict[int, type[nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 NORMS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -50,6 +51,40 @@ class PointwiseConv3d(nn.Conv3d):
 def make_head(dims: int, channels: int, outputs: int) -> nn.Module:
     """The convolution of one voxel that turns features into logits or distances."""
     return PointwiseConv3d(channels, outputs) if dims == 3 else nn.Conv2d(channels, outputs, 1)
+
+
+def upsampling(kind: str, dims: int) -> nn.Upsample:
+    """Twice the resolution without a weight: "linear" (corner voxels stay in the corners) or "nearest"."""
+    if kind == "nearest":
+        return nn.Upsample(scale_factor=2, mode="nearest")
+    return nn.Upsample(scale_factor=2, mode=LINEAR[dims], align_corners=True)
+
+
+class ScaleHeads(nn.Module):
+    """Logits from coarser levels of a decoder, each brought to the size of the finest by linear interpolation.
+
+    widths: channels of those levels, from fine to coarse. Channel dropout before each head, in train mode only, makes
+    the scales differ. Source: Luo et al., URPC (MICCAI 2021), the pyramid prediction network.
+    """
+
+    def __init__(self, dims: int, widths: Sequence[int], num_classes: int, dropout: float):
+        super().__init__()
+        self.heads = nn.ModuleList(make_head(dims, width, num_classes) for width in widths)
+        self.dropout = DROPOUT[dims](dropout)
+        self.mode = LINEAR[dims]
+
+    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """levels: features of the decoder's levels, the finest first; it has a head of its own elsewhere."""
+        size = levels[0].shape[2:]
+        return tuple(
+            F.interpolate(head(self.dropout(level)).float(), size=size, mode=self.mode, align_corners=False)
+            for head, level in zip(self.heads, levels[1:], strict=False)
+        )
+
+
+def further_answers(decoders: Iterable[nn.Module], levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Logits of decoders that share an encoder with the first one. levels: that encoder's features."""
+    return tuple(decoder.decode(levels).logits for decoder in decoders)  # type: ignore[operator]
 
 
 def make_norm(kind: str, dims: int, channels: int) -> nn.Module:

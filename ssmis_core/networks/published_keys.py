@@ -48,6 +48,15 @@ def vnet_key(key: str, *, two_heads: bool = False) -> str | None:
     return None
 
 
+def several_decoders_key(key: str) -> str | None:
+    """Our name of a parameter of MC-Net's and MC-Net+'s V-Net: `encoder.*` and `decoder1.*` to `decoder3.*`."""
+    match = re.fullmatch(r"decoder(\d)\.(.+)", key)
+    if match is None:
+        return vnet_key(key) if key.startswith("encoder.") else None
+    own = vnet_key(match[2])
+    return own if own is None or match[1] == "1" else f"others.{int(match[1]) - 2}.{own}"
+
+
 def unet2d_key(key: str) -> str | None:
     """Our name of a parameter of the published 2D U-Net (`encoder.*`, `decoder.*`)."""
     match = re.fullmatch(r"(?:encoder|decoder)\.(.+?)((?:\.\d+)?\.\w+)", key)
@@ -63,6 +72,13 @@ def unet3d_key(key: str) -> str | None:
         if match:
             return f"{ours}.{3 * (int(match[1]) - 1)}.{match[2]}"
     return None
+
+
+def critic_key(key: str) -> str | None:
+    """Our name of a parameter of SASSNet's discriminator."""
+    places = {"conv0": "of_map", "conv1": "of_image", **{f"conv{i + 2}": f"deeper.{i}" for i in range(3)}}
+    name, _, rest = key.partition(".")
+    return f"{places.get(name, name)}.{rest}" if name in (*places, "classifier") else None
 
 
 def load_published(network: nn.Module, state: Mapping[str, Tensor], rename: Callable[[str], str | None]) -> None:

@@ -2,25 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import CONV, MAX_POOL, check_divisible, make_norm
+from ssmis_core.networks.layers import (
+    CONV,
+    CONV_TRANSPOSE,
+    MAX_POOL,
+    ScaleHeads,
+    check_divisible,
+    further_answers,
+    make_norm,
+    upsampling,
+)
 from ssmis_core.networks.output import Output
 
 SHARE_OF_DROPOUT = (0.1, 0.2, 0.4, 0.6, 1.0)  # a level: 0.05, 0.1, 0.2, 0.3 and 0.5 where the lowest has 0.5
 SLOPE = 0.01
+DECODERS = ("linear", "transposed", "nearest")  # how each decoder of MC-Net goes up, the first one as the U-Net does
 
 
-class UNet2D(nn.Module):
+class UNet2DDecoder(nn.Module):
+    """The way up, from features of all levels to logits. up: how it doubles the resolution, one of DECODERS."""
+
+    def __init__(self, **settings: Any):
+        super().__init__()
+        self.build_decoder(**settings)
+
+    def build_decoder(
+        self,
+        *,
+        num_classes: int,
+        dims: int,
+        filters: int,
+        dropout: float,
+        up: str = "linear",
+        distance_channels: int = 0,
+        scales: int = 1,
+    ) -> None:
+        """Make the layers; a method of its own because a U-Net makes those of its encoder first."""
+        width = [filters * 2**i for i in range(len(SHARE_OF_DROPOUT))]
+        upwards = list(reversed(range(len(width) - 1)))
+        self.narrow = nn.ModuleList(_narrow(dims, width[i + 1], width[i], up) for i in upwards)
+        self.up = nn.ModuleList(_double(dims, 2 * width[i], width[i], 0.0) for i in upwards)
+        self.enlarge = nn.Identity() if up == "transposed" else upsampling(up, dims)
+        self.head = CONV[dims](filters, num_classes, 3, padding=1)
+        self.distance_head = CONV[dims](filters, distance_channels, 3, padding=1) if distance_channels else None
+        self.scale_heads = ScaleHeads(dims, width[1:scales], num_classes, dropout) if scales > 1 else None
+
+    def decode(self, levels: Sequence[Tensor]) -> Output:
+        """levels: features of every level, the finest first."""
+        skips, x = list(levels[:-1]), levels[-1]
+        ups: list[Tensor] = []
+        for narrow, stage in zip(self.narrow, self.up, strict=True):
+            x = stage(torch.cat([skips.pop(), self.enlarge(narrow(x))], dim=1))
+            ups.insert(0, x)
+        distance = None if self.distance_head is None else torch.tanh(self.distance_head(x).float())
+        coarser = () if self.scale_heads is None else self.scale_heads(ups)
+        return Output(self.head(x), x, distance, coarser)
+
+
+class UNet2D(UNet2DDecoder):
     """U-Net of five levels, filters 16-32-64-128-256 (1.8 M parameters), leaky ReLU, a 3x3 head.
 
     dims: 2, no other. dropout: elementwise, of the lowest level; those above have a tenth, a fifth, two and three
     fifths of it, between the two convolutions of the encoder alone, in train mode only. distance_channels: size of a
-    second 3x3 head s = tanh(.), a signed distance map a channel; 0 for none. Input [batch, channels, X, Y], every side
-    a multiple of 16.
-    Source: Ronneberger et al. (2015), as in SSL4MIS and the ACDC code of SS-Net, BCP and UniMatch.
+    second 3x3 head s = tanh(.), a signed distance map a channel; 0 for none. decoders: 1 to 3 that share the encoder
+    and go up in different ways (DECODERS); scales: 1 to 4 levels of the decoder that answer. Input
+    [batch, channels, X, Y], every side a multiple of 16.
+    Source: Ronneberger et al. (2015), as in SSL4MIS and the ACDC code of SS-Net, BCP and UniMatch; several decoders as
+    in MC-Net and MC-Net+.
     """
 
     def __init__(
@@ -32,8 +86,10 @@ class UNet2D(nn.Module):
         filters: int = 16,
         dropout: float = 0.5,
         distance_channels: int = 0,
+        decoders: int = 1,
+        scales: int = 1,
     ):
-        super().__init__()
+        nn.Module.__init__(self)
         levels = len(SHARE_OF_DROPOUT)
         self.divisor = 2 ** (levels - 1)
         width = [filters * 2**i for i in range(levels)]
@@ -41,25 +97,28 @@ class UNet2D(nn.Module):
             _double(dims, channels if i == 0 else width[i - 1], width[i], share * dropout)
             for i, share in enumerate(SHARE_OF_DROPOUT)
         )
-        upwards = list(reversed(range(levels - 1)))
-        self.narrow = nn.ModuleList(CONV[dims](width[i + 1], width[i], 1) for i in upwards)
-        self.up = nn.ModuleList(_double(dims, 2 * width[i], width[i], 0.0) for i in upwards)
         self.pool = MAX_POOL[dims](2)
-        self.head = CONV[dims](filters, num_classes, 3, padding=1)
-        self.distance_head = CONV[dims](filters, distance_channels, 3, padding=1) if distance_channels else None
+        shape: dict[str, Any] = {"num_classes": num_classes, "dims": dims, "filters": filters}
+        self.build_decoder(**shape, dropout=dropout, distance_channels=distance_channels, scales=scales)
+        self.others = nn.ModuleList(UNet2DDecoder(**shape, dropout=dropout, up=up) for up in DECODERS[1:decoders])
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features of every level, the finest first."""
+        check_divisible(tuple(x.shape[2:]), self.divisor, "U-Net")
+        levels = [self.down[0](x)]
+        for stage in self.down[1:]:
+            levels.append(stage(self.pool(levels[-1])))
+        return levels
 
     def forward(self, x: Tensor) -> Output:
-        check_divisible(tuple(x.shape[2:]), self.divisor, "U-Net")
-        skips = []
-        for i, stage in enumerate(self.down):
-            x = stage(x if i == 0 else self.pool(x))
-            skips.append(x)
-        x = skips.pop()
-        for narrow, stage in zip(self.narrow, self.up, strict=True):
-            up = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=True)
-            x = stage(torch.cat([skips.pop(), up], dim=1))
-        distance = None if self.distance_head is None else torch.tanh(self.distance_head(x).float())
-        return Output(self.head(x), x, distance)
+        levels = self.encode(x)
+        first = self.decode(levels)
+        return first._replace(others=further_answers(self.others, levels) + first.others)
+
+
+def _narrow(dims: int, channels: int, width: int, up: str) -> nn.Module:
+    """Half of the channels; "transposed" doubles the resolution along with it."""
+    return CONV_TRANSPOSE[dims](channels, width, 2, stride=2) if up == "transposed" else CONV[dims](channels, width, 1)
 
 
 def _double(dims: int, channels: int, width: int, dropout: float) -> nn.Sequential:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import CONV, MAX_POOL, check_divisible, instance_norm, make_head
+from ssmis_core.networks.layers import CONV, LINEAR, MAX_POOL, ScaleHeads, check_divisible, instance_norm, make_head
 from ssmis_core.networks.output import Output
 
 LEVELS = 5
@@ -17,7 +19,8 @@ class UNet3D(nn.Module):
 
     dropout: elementwise, at the bottom and before the head, in train mode only. distance_channels: size of a
     separate head s = tanh(.); `shared_distance=True` instead gives s = tanh(logits), the one-head network of UG-MCL's
-    released code. Input [batch, channels, *spatial], every side a multiple of 16.
+    released code. scales: 1 to 4 levels of the decoder that answer. Input [batch, channels, *spatial], every side a
+    multiple of 16.
     Source: Ronneberger et al. (2015), Cicek et al. (2016), as in SSL4MIS and UG-MCL's BraTS code.
     """
 
@@ -31,10 +34,11 @@ class UNet3D(nn.Module):
         dropout: float = 0.3,
         distance_channels: int = 0,
         shared_distance: bool = False,
+        scales: int = 1,
     ):
         super().__init__()
         self.divisor = 2 ** (LEVELS - 1)
-        self.mode = {2: "bilinear", 3: "trilinear"}[dims]
+        self.mode = LINEAR[dims]
         width = [filters * 2**i for i in range(LEVELS)]
         self.down = nn.ModuleList(_double(dims, channels if i == 0 else width[i - 1], width[i]) for i in range(LEVELS))
         self.up = nn.ModuleList(_double(dims, width[i] + width[i + 1], width[i]) for i in reversed(range(LEVELS - 1)))
@@ -45,17 +49,24 @@ class UNet3D(nn.Module):
             make_head(dims, filters, distance_channels) if distance_channels and not shared_distance else None
         )
         self.shared_distance = shared_distance
+        self.scale_heads = ScaleHeads(dims, width[1:scales], num_classes, dropout) if scales > 1 else None
 
-    def forward(self, x: Tensor) -> Output:
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features of every level, the finest first."""
         check_divisible(tuple(x.shape[2:]), self.divisor, "U-Net")
-        skips = []
-        for i, stage in enumerate(self.down):
-            x = stage(x if i == 0 else self.pool(x))
-            skips.append(x)
-        x = self.dropout_bottom(skips.pop())
+        levels = [self.down[0](x)]
+        for stage in self.down[1:]:
+            levels.append(stage(self.pool(levels[-1])))
+        return levels
+
+    def decode(self, levels: Sequence[Tensor]) -> Output:
+        """levels: as `encode` gives them."""
+        skips, x = list(levels[:-1]), self.dropout_bottom(levels[-1])
+        ups: list[Tensor] = []
         for stage in self.up:
             up = F.interpolate(x, scale_factor=2, mode=self.mode, align_corners=False)
             x = stage(torch.cat([skips.pop(), up], dim=1))
+            ups.insert(0, x)
         features = self.dropout_head(x)
         logits = self.head(features)
         distance = None
@@ -63,7 +74,11 @@ class UNet3D(nn.Module):
             distance = torch.tanh(logits.float())
         elif self.distance_head is not None:
             distance = torch.tanh(self.distance_head(features).float())
-        return Output(logits, features, distance)
+        coarser = () if self.scale_heads is None else self.scale_heads(ups)
+        return Output(logits, features, distance, coarser)
+
+    def forward(self, x: Tensor) -> Output:
+        return self.decode(self.encode(x))
 
 
 def _double(dims: int, channels: int, width: int) -> nn.Sequential:

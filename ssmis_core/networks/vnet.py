@@ -2,23 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import CONV, CONV_TRANSPOSE, DROPOUT, check_divisible, make_head, make_norm
+from ssmis_core.networks.layers import (
+    CONV,
+    CONV_TRANSPOSE,
+    DROPOUT,
+    ScaleHeads,
+    check_divisible,
+    further_answers,
+    make_head,
+    make_norm,
+    upsampling,
+)
 from ssmis_core.networks.output import Output
 
 DOWN_CONVOLUTIONS = (1, 2, 3, 3, 3)
 UP_CONVOLUTIONS = (3, 3, 2, 1)
+DECODERS = ("transposed", "linear", "nearest")  # how each decoder of MC-Net goes up, the first one as V-Net does
 
 
-class VNet(nn.Module):
+class VNetDecoder(nn.Module):
+    """The way up, from features of all levels to logits. up: how it doubles the resolution, one of DECODERS."""
+
+    def __init__(self, **settings: Any):
+        super().__init__()
+        self.build_decoder(**settings)
+
+    def build_decoder(
+        self,
+        *,
+        num_classes: int,
+        dims: int,
+        filters: int,
+        levels: int,
+        norm: str,
+        dropout: float,
+        up: str = "transposed",
+        distance_channels: int = 0,
+        scales: int = 1,
+    ) -> None:
+        """Make the layers; a method of its own because a V-Net makes those of its encoder first."""
+        width = [filters * 2**i for i in range(levels)]
+        upwards = list(reversed(range(levels - 1)))
+        self.upsample = nn.ModuleList(_enlarge(width[i + 1], width[i], dims, norm, up) for i in upwards)
+        convolutions = UP_CONVOLUTIONS[len(UP_CONVOLUTIONS) - (levels - 1) :]
+        self.up = nn.ModuleList(
+            _stage(dims, width[i], width[i], n, norm) for i, n in zip(upwards, convolutions, strict=True)
+        )
+        self.dropout_bottom = DROPOUT[dims](dropout)
+        self.dropout_head = DROPOUT[dims](dropout)
+        self.head = make_head(dims, filters, num_classes)
+        self.distance_head = make_head(dims, filters, distance_channels) if distance_channels else None
+        self.scale_heads = ScaleHeads(dims, width[1:scales], num_classes, dropout) if scales > 1 else None
+
+    def decode(self, levels: Sequence[Tensor]) -> Output:
+        """levels: features of every level, the finest first."""
+        skips, x = list(levels[:-1]), self.dropout_bottom(levels[-1])
+        ups: list[Tensor] = []
+        for upsample, stage in zip(self.upsample, self.up, strict=True):
+            x = stage(upsample(x) + skips.pop())
+            ups.insert(0, x)
+        features = self.dropout_head(x)
+        distance = None if self.distance_head is None else torch.tanh(self.distance_head(features).float())
+        coarser = () if self.scale_heads is None else self.scale_heads(ups)
+        return Output(self.head(features), features, distance, coarser)
+
+
+class VNet(VNetDecoder):
     """Encoder-decoder with `levels` resolutions; filters double a level (16-32-64-128-256: 9.4 M parameters in 3D).
 
     dims: 2 or 3. norm: "batch" (the field's), "instance", "group" or "none". dropout: channel dropout after the last
     level and before the heads, in train mode only. distance_channels: size of a second 1x1 head s = tanh(.), a signed
-    distance map a channel; 0 for none. Input [batch, channels, *spatial], every side a multiple of 2^(levels - 1).
-    Source: Milletari et al. (3DV 2016), as reimplemented for UA-MT and its descendants; two heads as in DTC.
+    distance map a channel; 0 for none. decoders: 1 to 3 that share the encoder and go up in different ways (DECODERS);
+    scales: 1 to 4 levels of the decoder that answer. Input [batch, channels, *spatial], every side a multiple of
+    2^(levels - 1).
+    Source: Milletari et al. (3DV 2016), as reimplemented for UA-MT and its descendants; two heads as in DTC; several
+    decoders as in MC-Net and MC-Net+.
     """
 
     def __init__(
@@ -32,43 +96,36 @@ class VNet(nn.Module):
         norm: str = "batch",
         dropout: float = 0.5,
         distance_channels: int = 0,
+        decoders: int = 1,
+        scales: int = 1,
     ):
-        super().__init__()
+        nn.Module.__init__(self)
         self.divisor = 2 ** (levels - 1)
         width = [filters * 2**i for i in range(levels)]
-        up_convolutions = UP_CONVOLUTIONS[len(UP_CONVOLUTIONS) - (levels - 1) :]
         self.down = nn.ModuleList(
             _stage(dims, channels if i == 0 else width[i], width[i], DOWN_CONVOLUTIONS[i], norm) for i in range(levels)
         )
         self.downsample = nn.ModuleList(
             _resample(CONV[dims], width[i], width[i + 1], dims, norm) for i in range(levels - 1)
         )
-        self.upsample = nn.ModuleList(
-            _resample(CONV_TRANSPOSE[dims], width[i + 1], width[i], dims, norm) for i in reversed(range(levels - 1))
+        shape: dict[str, Any] = {"num_classes": num_classes, "dims": dims, "filters": filters, "levels": levels}
+        self.build_decoder(**shape, norm=norm, dropout=dropout, distance_channels=distance_channels, scales=scales)
+        self.others = nn.ModuleList(
+            VNetDecoder(**shape, norm=norm, dropout=dropout, up=up) for up in DECODERS[1:decoders]
         )
-        self.up = nn.ModuleList(
-            _stage(dims, width[i], width[i], n, norm)
-            for i, n in zip(reversed(range(levels - 1)), up_convolutions, strict=True)
-        )
-        self.dropout_bottom = DROPOUT[dims](dropout)
-        self.dropout_head = DROPOUT[dims](dropout)
-        self.head = make_head(dims, filters, num_classes)
-        self.distance_head = make_head(dims, filters, distance_channels) if distance_channels else None
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features of every level, the finest first."""
+        check_divisible(tuple(x.shape[2:]), self.divisor, "V-Net")
+        levels = [self.down[0](x)]
+        for downsample, stage in zip(self.downsample, self.down[1:], strict=True):
+            levels.append(stage(downsample(levels[-1])))
+        return levels
 
     def forward(self, x: Tensor) -> Output:
-        check_divisible(tuple(x.shape[2:]), self.divisor, "V-Net")
-        skips = []
-        for i, stage in enumerate(self.down):
-            x = stage(x)
-            if i < len(self.downsample):
-                skips.append(x)
-                x = self.downsample[i](x)
-        x = self.dropout_bottom(x)
-        for upsample, stage in zip(self.upsample, self.up, strict=True):
-            x = stage(upsample(x) + skips.pop())
-        features = self.dropout_head(x)
-        distance = None if self.distance_head is None else torch.tanh(self.distance_head(features).float())
-        return Output(self.head(features), features, distance)
+        levels = self.encode(x)
+        first = self.decode(levels)
+        return first._replace(others=further_answers(self.others, levels) + first.others)
 
 
 def _stage(dims: int, channels: int, width: int, convolutions: int, norm: str) -> nn.Sequential:
@@ -84,3 +141,10 @@ def _stage(dims: int, channels: int, width: int, convolutions: int, norm: str) -
 
 def _resample(convolution: type[nn.Module], channels: int, width: int, dims: int, norm: str) -> nn.Sequential:
     return nn.Sequential(convolution(channels, width, 2, stride=2), make_norm(norm, dims, width), nn.ReLU(inplace=True))
+
+
+def _enlarge(channels: int, width: int, dims: int, norm: str, up: str) -> nn.Sequential:
+    if up == "transposed":
+        return _resample(CONV_TRANSPOSE[dims], channels, width, dims, norm)
+    convolution = CONV[dims](channels, width, 3, padding=1)
+    return nn.Sequential(upsampling(up, dims), convolution, make_norm(norm, dims, width), nn.ReLU(inplace=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ def quietly() -> Callable[..., Any]:
 def make_batch() -> Callable[..., Any]:
     """`make_batch(dims=2, num_classes=4)`: a batch whose labels are boxes and whose images show them in noise.
 
-    Every sample has a second crop, for methods that look at one: it starts 3 voxels before the first on each axis,
-    and shows zeros where the first has nothing to say.
+    The second unlabeled stream, for methods that look at one, is the first in another order. Every sample has a second
+    crop, for methods that look at one: it starts 3 voxels before the first on each axis, and shows zeros where the
+    first has nothing to say.
     """
     import torch
 
@@ -112,8 +114,11 @@ def make_batch() -> Callable[..., Any]:
             corner = torch.tensor([0, -3])[:, None].repeat(n, 1, dims)
             return Patches(crops(image[rows]), truth, corner, (Turn(),) * n, tuple(f"case-{i}" for i in range(n)))
 
-        streams = (patches(slice(labeled, count), False),) if unlabeled else ()
-        return Batch(patches(slice(labeled), True), streams)
+        if not unlabeled:
+            return Batch(patches(slice(labeled), True))
+        stream = patches(slice(labeled, count), False)
+        second = replace(stream, image=stream.image.flip(0), case=stream.case[::-1])
+        return Batch(patches(slice(labeled), True), (stream, second))
 
     return make
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.methods import create_method
-from ssmis_core.methods.cpam import PARTS
+from ssmis_core.methods.mixes import PARTS
 from ssmis_core.views import Views
 
 CLOCK = Clock("main", 3, 10)

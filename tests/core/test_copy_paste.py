@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ssmis_core.inference import keep_largest_component
 from ssmis_core.losses import region_cross_entropy, region_dice_loss, region_loss
-from ssmis_core.methods.cpam import MIXES, PARTS
+from ssmis_core.methods.mixes import MIXES, PARTS
 from ssmis_core.perturbations import box_mask, box_places, box_sides, copy_paste
 from ssmis_core.pseudo_labels import hard_label, largest_components, reliable_region
 

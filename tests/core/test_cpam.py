@@ -14,7 +14,7 @@ from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
 from ssmis_core.losses import region_loss
 from ssmis_core.methods import create_method
-from ssmis_core.methods.cpam import MIXES, PARTS
+from ssmis_core.methods.mixes import MIXES, PARTS
 from ssmis_core.perturbations import copy_paste
 from ssmis_core.pseudo_labels import hard_label, largest_components
 from ssmis_core.views import Views
@@ -188,7 +188,10 @@ def test_the_draw_of_the_box_has_a_name(make_batch: Make) -> None:
     ("options", "message"),
     [
         ({"labeled_per_batch": 3, "unlabeled_per_batch": 3}, r"labeled_per_batch=3.*same even number of both, 2 or m"),
-        ({"labeled_per_batch": 4, "unlabeled_per_batch": 2}, r"labeled_per_batch=4, unlabeled_per_batch=2: CPAM pairs"),
+        (
+            {"labeled_per_batch": 4, "unlabeled_per_batch": 2},
+            r"labeled_per_batch=4, unlabeled_per_batch=2: copy-paste pairs",
+        ),
         ({"labeled_per_batch": 0, "unlabeled_per_batch": 0}, r"option labeled_per_batch=0: expected a number above 0"),
         (
             {"labeled_labeled": False, "unlabeled_unlabeled": False, "labeled_unlabeled": False},

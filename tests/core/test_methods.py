@@ -19,15 +19,15 @@ from ssmis_core.methods.base import Method, Step
 from ssmis_core.views import KINDS, Views
 
 TINY = {"filters": 2}
-WITH_TEACHER = ("mean_teacher", "ugmcl", "cpam", "cpam_trcm")
-STARTING_AS_A_MEAN = ("mean_teacher", "ugmcl")  # the teacher's first step is a copy, whatever the decay
+WITH_TEACHER = ("mean_teacher", "uamt", "ugmcl", "cpam", "cpam_trcm", "bcp")
+STARTING_AS_A_MEAN = ("mean_teacher", "uamt", "ugmcl")  # the teacher's first step is a copy, whatever the decay
 SIZE = {2: 32, 3: 16}
 Make = Callable[..., Batch]
 
 
 def make_method(name: str, *, dims: int = 2, num_classes: int = 2, **options: Any) -> Any:
     """A tiny method with the same first weights every time."""
-    passes = {"passes": 2} if name == "ugmcl" else {}
+    passes = {"passes": 2} if name in ("ugmcl", "uamt") else {}
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return create_method(name, dims=dims, num_classes=num_classes, **{**TINY, **passes, **options})
@@ -43,7 +43,7 @@ def loss_at(method: Method, batch: Batch, t: int = 5, views: Views | None = None
 
 
 def train(method: Method, batch: Batch, iterations: int) -> list[float]:
-    """The totals of a few iterations on one batch, taken as the training loop takes them; those of the last stage."""
+    """The main totals of a few iterations on one batch, taken as the loop takes them; those of the last stage."""
     for stage in method.stages(iterations):
         totals = []
         optimisers = {name: one.build() for name, one in stage.optimisers.items()}
@@ -54,7 +54,7 @@ def train(method: Method, batch: Batch, iterations: int) -> list[float]:
                 optimisers[step.updates].zero_grad()
                 step.total.backward(inputs=stage.optimisers[step.updates].parameters)
                 optimisers[step.updates].step()
-                totals.append(float(step.total.detach()))
+                totals += [float(step.total.detach())] if step.updates == "main" else []
             method.after_step(clock)
     return totals
 

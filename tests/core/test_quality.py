@@ -27,12 +27,16 @@ SEMI = [name for name in METHODS if name != "supervised"]
 ANSWERS = {
     "mean_teacher": ["network", "teacher"],
     "ugmcl": ["network", "teacher"],
-    "ssnet": ["network"],
     "tracoco": ["network", "network 2", "teacher of network", "teacher of network 2"],
     "cpam": ["teacher", "pseudo-label"],  # before and after the largest component is chosen
     "cpam_trcm": ["teacher", "pseudo-label"],
+    "bcp": ["teacher", "pseudo-label"],
+    "uamt": ["network", "teacher"],
+    "cps": ["network", "network 2"],  # each is the other's teacher
+    "fixmatch": ["network", "pseudo-label"],
+    "unimatch": ["network", "pseudo-label"],
 }
-WITH_CHOICE = ("ugmcl", "tracoco", "cpam_trcm")
+WITH_CHOICE = ("uamt", "ugmcl", "tracoco", "cpam_trcm", "fixmatch", "unimatch")
 
 
 def fitting(name: str) -> dict[str, Any]:
@@ -50,7 +54,7 @@ def test_watching_leaves_every_bit_of_a_training_as_it_is_and_writes_every_answe
     same_training(alone, watched)
     assert alone.rows("quality") == []
     rows = watched.rows("quality")
-    assert list(dict.fromkeys(row["answer"] for row in rows)) == ANSWERS[name]
+    assert list(dict.fromkeys(row["answer"] for row in rows)) == ANSWERS.get(name, ["network"])
     stages = [row["stage"] for row in rows]
     pretraining = watched.method().stages(6)[0].iterations if len(watched.method().stages(6)) > 1 else 0
     assert {row["iteration"] for row in rows} == {t for t in (2, 4, 6) if t > pretraining} and set(stages) == {"main"}
