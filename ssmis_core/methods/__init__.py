@@ -12,26 +12,27 @@ from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods.base import Method
 from ssmis_core.networks import FIXED
 
+# The baselines by year, then the four papers that are walked through.
 METHODS: dict[str, str] = {
     "supervised": "ssmis_core.methods.supervised:Supervised",
+    "entropy_minimisation": "ssmis_core.methods.entropy_minimisation:EntropyMinimisation",
     "mean_teacher": "ssmis_core.methods.mean_teacher:MeanTeacher",
+    "vat": "ssmis_core.methods.vat:VAT",
+    "uamt": "ssmis_core.methods.uamt:UAMT",
+    "sassnet": "ssmis_core.methods.sassnet:SASSNet",
+    "fixmatch": "ssmis_core.methods.fixmatch:FixMatch",
+    "dtc": "ssmis_core.methods.dtc:DTC",
+    "urpc": "ssmis_core.methods.urpc:URPC",
+    "mcnet": "ssmis_core.methods.mcnet:MCNet",
+    "cps": "ssmis_core.methods.cps:CPS",
+    "mcnet_plus": "ssmis_core.methods.mcnet:MCNetPlus",
+    "bcp": "ssmis_core.methods.bcp:BCP",
+    "unimatch": "ssmis_core.methods.unimatch:UniMatch",
     "ssnet": "ssmis_core.methods.ssnet:SSNet",
     "ugmcl": "ssmis_core.methods.ugmcl:UGMCL",
     "tracoco": "ssmis_core.methods.tracoco:TraCoCo",
     "cpam": "ssmis_core.methods.cpam:CPAM",
     "cpam_trcm": "ssmis_core.methods.cpam:CPAMTRCM",
-    "entropy_minimisation": "ssmis_core.methods.entropy_minimisation:EntropyMinimisation",
-    "vat": "ssmis_core.methods.vat:VAT",
-    "uamt": "ssmis_core.methods.uamt:UAMT",
-    "dtc": "ssmis_core.methods.dtc:DTC",
-    "sassnet": "ssmis_core.methods.sassnet:SASSNet",
-    "urpc": "ssmis_core.methods.urpc:URPC",
-    "mcnet": "ssmis_core.methods.mcnet:MCNet",
-    "mcnet_plus": "ssmis_core.methods.mcnet:MCNetPlus",
-    "cps": "ssmis_core.methods.cps:CPS",
-    "bcp": "ssmis_core.methods.bcp:BCP",
-    "fixmatch": "ssmis_core.methods.fixmatch:FixMatch",
-    "unimatch": "ssmis_core.methods.unimatch:UniMatch",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -80,11 +80,6 @@ class ScaleHeads(nn.Module):
             F.interpolate(head(self.dropout(level)).float(), size=size, mode=self.mode, align_corners=False)
             for head, level in zip(self.heads, levels[1:], strict=False)
         )
-
-
-def further_answers(decoders: Iterable[nn.Module], levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Logits of decoders that share an encoder with the first one. levels: that encoder's features."""
-    return tuple(decoder.decode(levels).logits for decoder in decoders)  # type: ignore[operator]
 
 
 def make_norm(kind: str, dims: int, channels: int) -> nn.Module:

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ssmis_core.networks.backbone import Backbone, Decoder
 from ssmis_core.networks.layers import (
     CONV,
     CONV_TRANSPOSE,
     MAX_POOL,
     ScaleHeads,
-    check_divisible,
-    further_answers,
     make_norm,
     upsampling,
 )
@@ -25,12 +24,8 @@ SLOPE = 0.01
 DECODERS = ("linear", "transposed", "nearest")  # how each decoder of MC-Net goes up, the first one as the U-Net does
 
 
-class UNet2DDecoder(nn.Module):
+class UNet2DDecoder(Decoder):
     """The way up, from features of all levels to logits. up: how it doubles the resolution, one of DECODERS."""
-
-    def __init__(self, **settings: Any):
-        super().__init__()
-        self.build_decoder(**settings)
 
     def build_decoder(
         self,
@@ -43,7 +38,6 @@ class UNet2DDecoder(nn.Module):
         distance_channels: int = 0,
         scales: int = 1,
     ) -> None:
-        """Make the layers; a method of its own because a U-Net makes those of its encoder first."""
         width = [filters * 2**i for i in range(len(SHARE_OF_DROPOUT))]
         upwards = list(reversed(range(len(width) - 1)))
         self.narrow = nn.ModuleList(_narrow(dims, width[i + 1], width[i], up) for i in upwards)
@@ -54,7 +48,6 @@ class UNet2DDecoder(nn.Module):
         self.scale_heads = ScaleHeads(dims, width[1:scales], num_classes, dropout) if scales > 1 else None
 
     def decode(self, levels: Sequence[Tensor]) -> Output:
-        """levels: features of every level, the finest first."""
         skips, x = list(levels[:-1]), levels[-1]
         ups: list[Tensor] = []
         for narrow, stage in zip(self.narrow, self.up, strict=True):
@@ -65,7 +58,7 @@ class UNet2DDecoder(nn.Module):
         return Output(self.head(x), x, distance, coarser)
 
 
-class UNet2D(UNet2DDecoder):
+class UNet2D(Backbone, UNet2DDecoder):
     """U-Net of five levels, filters 16-32-64-128-256 (1.8 M parameters), leaky ReLU, a 3x3 head.
 
     dims: 2, no other. dropout: elementwise, of the lowest level; those above have a tenth, a fifth, two and three
@@ -89,7 +82,7 @@ class UNet2D(UNet2DDecoder):
         decoders: int = 1,
         scales: int = 1,
     ):
-        nn.Module.__init__(self)
+        super().__init__()
         levels = len(SHARE_OF_DROPOUT)
         self.divisor = 2 ** (levels - 1)
         width = [filters * 2**i for i in range(levels)]
@@ -102,18 +95,8 @@ class UNet2D(UNet2DDecoder):
         self.build_decoder(**shape, dropout=dropout, distance_channels=distance_channels, scales=scales)
         self.others = nn.ModuleList(UNet2DDecoder(**shape, dropout=dropout, up=up) for up in DECODERS[1:decoders])
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """Features of every level, the finest first."""
-        check_divisible(tuple(x.shape[2:]), self.divisor, "U-Net")
-        levels = [self.down[0](x)]
-        for stage in self.down[1:]:
-            levels.append(stage(self.pool(levels[-1])))
-        return levels
-
-    def forward(self, x: Tensor) -> Output:
-        levels = self.encode(x)
-        first = self.decode(levels)
-        return first._replace(others=further_answers(self.others, levels) + first.others)
+    def coarser(self, x: Tensor, level: int) -> Tensor:
+        return self.pool(x)
 
 
 def _narrow(dims: int, channels: int, width: int, up: str) -> nn.Module:

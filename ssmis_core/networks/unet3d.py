@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssmis_core.networks.layers import CONV, LINEAR, MAX_POOL, ScaleHeads, check_divisible, instance_norm, make_head
+from ssmis_core.networks.backbone import Backbone
+from ssmis_core.networks.layers import CONV, LINEAR, MAX_POOL, ScaleHeads, instance_norm, make_head
 from ssmis_core.networks.output import Output
 
 LEVELS = 5
 
 
-class UNet3D(nn.Module):
+class UNet3D(Backbone):
     """U-Net of five levels, filters 16-32-64-128-256 (5.9 M parameters in 3D); in 2D when dims is 2.
 
     dropout: elementwise, at the bottom and before the head, in train mode only. distance_channels: size of a
@@ -51,16 +52,10 @@ class UNet3D(nn.Module):
         self.shared_distance = shared_distance
         self.scale_heads = ScaleHeads(dims, width[1:scales], num_classes, dropout) if scales > 1 else None
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """Features of every level, the finest first."""
-        check_divisible(tuple(x.shape[2:]), self.divisor, "U-Net")
-        levels = [self.down[0](x)]
-        for stage in self.down[1:]:
-            levels.append(stage(self.pool(levels[-1])))
-        return levels
+    def coarser(self, x: Tensor, level: int) -> Tensor:
+        return self.pool(x)
 
     def decode(self, levels: Sequence[Tensor]) -> Output:
-        """levels: as `encode` gives them."""
         skips, x = list(levels[:-1]), self.dropout_bottom(levels[-1])
         ups: list[Tensor] = []
         for stage in self.up:
@@ -76,9 +71,6 @@ class UNet3D(nn.Module):
             distance = torch.tanh(self.distance_head(features).float())
         coarser = () if self.scale_heads is None else self.scale_heads(ups)
         return Output(logits, features, distance, coarser)
-
-    def forward(self, x: Tensor) -> Output:
-        return self.decode(self.encode(x))
 
 
 def _double(dims: int, channels: int, width: int) -> nn.Sequential:

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ssmis_core.networks.backbone import Backbone, Decoder
 from ssmis_core.networks.layers import (
     CONV,
     CONV_TRANSPOSE,
     DROPOUT,
     ScaleHeads,
-    check_divisible,
-    further_answers,
     make_head,
     make_norm,
     upsampling,
@@ -26,12 +25,8 @@ UP_CONVOLUTIONS = (3, 3, 2, 1)
 DECODERS = ("transposed", "linear", "nearest")  # how each decoder of MC-Net goes up, the first one as V-Net does
 
 
-class VNetDecoder(nn.Module):
+class VNetDecoder(Decoder):
     """The way up, from features of all levels to logits. up: how it doubles the resolution, one of DECODERS."""
-
-    def __init__(self, **settings: Any):
-        super().__init__()
-        self.build_decoder(**settings)
 
     def build_decoder(
         self,
@@ -46,7 +41,6 @@ class VNetDecoder(nn.Module):
         distance_channels: int = 0,
         scales: int = 1,
     ) -> None:
-        """Make the layers; a method of its own because a V-Net makes those of its encoder first."""
         width = [filters * 2**i for i in range(levels)]
         upwards = list(reversed(range(levels - 1)))
         self.upsample = nn.ModuleList(_enlarge(width[i + 1], width[i], dims, norm, up) for i in upwards)
@@ -61,7 +55,6 @@ class VNetDecoder(nn.Module):
         self.scale_heads = ScaleHeads(dims, width[1:scales], num_classes, dropout) if scales > 1 else None
 
     def decode(self, levels: Sequence[Tensor]) -> Output:
-        """levels: features of every level, the finest first."""
         skips, x = list(levels[:-1]), self.dropout_bottom(levels[-1])
         ups: list[Tensor] = []
         for upsample, stage in zip(self.upsample, self.up, strict=True):
@@ -73,7 +66,7 @@ class VNetDecoder(nn.Module):
         return Output(self.head(features), features, distance, coarser)
 
 
-class VNet(VNetDecoder):
+class VNet(Backbone, VNetDecoder):
     """Encoder-decoder with `levels` resolutions; filters double a level (16-32-64-128-256: 9.4 M parameters in 3D).
 
     dims: 2 or 3. norm: "batch" (the field's), "instance", "group" or "none". dropout: channel dropout after the last
@@ -99,7 +92,7 @@ class VNet(VNetDecoder):
         decoders: int = 1,
         scales: int = 1,
     ):
-        nn.Module.__init__(self)
+        super().__init__()
         self.divisor = 2 ** (levels - 1)
         width = [filters * 2**i for i in range(levels)]
         self.down = nn.ModuleList(
@@ -114,18 +107,8 @@ class VNet(VNetDecoder):
             VNetDecoder(**shape, norm=norm, dropout=dropout, up=up) for up in DECODERS[1:decoders]
         )
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """Features of every level, the finest first."""
-        check_divisible(tuple(x.shape[2:]), self.divisor, "V-Net")
-        levels = [self.down[0](x)]
-        for downsample, stage in zip(self.downsample, self.down[1:], strict=True):
-            levels.append(stage(downsample(levels[-1])))
-        return levels
-
-    def forward(self, x: Tensor) -> Output:
-        levels = self.encode(x)
-        first = self.decode(levels)
-        return first._replace(others=further_answers(self.others, levels) + first.others)
+    def coarser(self, x: Tensor, level: int) -> Tensor:
+        return self.downsample[level](x)
 
 
 def _stage(dims: int, channels: int, width: int, convolutions: int, norm: str) -> nn.Sequential:
