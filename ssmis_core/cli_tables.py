@@ -60,7 +60,9 @@ def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
     """The lines below a table of results that say what its numbers are."""
     said: Mapping[str, Any] = summary["conventions"]
     weights = PROTOCOLS.get(said["checkpoint_protocol"], said["checkpoint_protocol"])
-    if said["status"] != "finished":
+    if said["status"] == "imported":
+        weights = "imported; how they were selected is for their authors to say"
+    elif said["status"] != "finished":
         weights += f" (training {said['status']} at iteration {said['iteration']} of {iterations})"
     component = "the largest component of each class" if said["largest_component"] else "nothing removed"
     lines = [

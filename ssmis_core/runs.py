@@ -100,7 +100,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "new", "running", "stopped", "interrupted", "failed" or "finished"."""
+        """ "new", "running", "stopped", "interrupted", "failed", "finished", or "imported" (see published_weights)."""
         return self.info["status"]
 
     def update(self, **values: Any) -> None:

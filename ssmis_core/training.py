@@ -68,8 +68,11 @@ def train(
         method = create_method(config.method, variant=config.variant, **shape, **config.options)
         for network in method.children():
             check_patch(config.patch, network, samples=method.fewest_at_once)
-        if Path(run_dir, "run.json").is_file() and Run.create(run_dir, config).status == "finished":
+        status = Run.create(run_dir, config).status if Path(run_dir, "run.json").is_file() else "new"
+        if status == "finished":
             return Run(run_dir)
+        if status == "imported":
+            raise UserError(f"{run_dir}: holds imported weights, which training would replace; choose another run_dir")
         if watch_quality:
             observers = [*observers, watch_pseudo_labels(run_dir, config, method)]
         training = Training(config, method, dataset, device, report or TerminalReporter(), observers)

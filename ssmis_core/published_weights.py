@@ -1,0 +1,193 @@
+"""Weights that authors published (.pth), as run folders that evaluate and predict like one's own.
+
+    run = import_weights("ssnet_la_16.pth", "ssnet", dataset="la", labeled=16, run_dir="runs/ssnet-authors")
+
+The network is recognised from the names and shapes in the file. Only tensors are read: a file that would run code is
+refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssmis_core.configuration import configure
+from ssmis_core.datasets import open_dataset
+from ssmis_core.errors import UserError, unknown
+from ssmis_core.methods import create_method, method_class
+from ssmis_core.networks.published_keys import (
+    load_published,
+    several_decoders_key,
+    unet2d_key,
+    unet3d_key,
+    vnet_key,
+)
+from ssmis_core.runs import Run
+
+WRAPPERS = (
+    "net",
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "network",
+)  # names that a state lies under in a checkpoint
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whose files: the method that they belong to, and which of its networks they fill.
+
+    two_heads: whether `out_conv` is the distance head and `out_conv2` the logits; several: encoder and decoders 1, 2...
+    """
+
+    method: str
+    networks: tuple[str, ...]
+    two_heads: bool = False
+    several: bool = False
+
+
+SOURCES = {
+    "ssnet": Source("ssnet", ("network",)),
+    "mcnet": Source("mcnet", ("network",), several=True),
+    "dtc": Source("dtc", ("network",), two_heads=True),
+    "uamt": Source("uamt", ("student", "teacher")),
+    "ugmcl": Source("ugmcl", ("student", "teacher")),
+    "tracoco": Source("tracoco", ("network_1", "network_2")),
+    "bcp": Source("bcp", ("student", "teacher")),
+}
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What names and shapes in a file tell: method and network with their settings, and our name of each parameter."""
+
+    method: str
+    options: Mapping[str, Any]
+    shape: Mapping[str, int]
+    rename: Callable[[str], str | None]
+
+
+def import_weights(
+    file: str | os.PathLike[str],
+    source: str,
+    *,
+    dataset: str,
+    labeled: int,
+    run_dir: str | os.PathLike[str],
+    data_root: str | os.PathLike[str] | None = None,
+    dataset_options: Mapping[str, Any] | None = None,
+) -> Run:
+    """Write a run folder with an author's weights; it evaluates, predicts and is reviewed like a trained one.
+
+    file: .pth or .pt, a state dict or a checkpoint that holds one; source: one of SOURCES; dataset, labeled: what they
+    were trained on, which decides patch, stride and grid (preset `full`, variant `released`). Networks that a file
+    does not hold (the teacher beside a student, the second of two networks) get the same weights.
+    Raises UserError, before anything is written, for a file that is none, for another network's, which lists what is
+    missing, for a data set with other classes or dimensions, and for a run_dir that is not empty.
+    """
+    if source not in SOURCES:
+        raise unknown("source of weights", source, SOURCES)
+    path, wanted = Path(file), SOURCES[source]
+    content = read_state(path)
+    found = recognise(content, wanted, path)
+    variant = "released" if "released" in method_class(found.method).VARIANTS else "paper"
+    data = open_dataset(dataset, data_root, **(dataset_options or {}))
+    given: dict[str, Any] = {"dataset": dataset, "labeled": labeled, "data_root": data_root}
+    given |= {"dataset_options": dataset_options, "preset": "full", "variant": variant}
+    config = configure(found.method, **given, **found.options)
+    shape = {"num_classes": data.num_classes, "dims": config.dims, "channels": data.channels}
+    odd = [f"{key} {found.shape[key]}, not {shape[key]}" for key in shape if found.shape[key] != shape[key]]
+    if odd:
+        raise UserError(f"{path}: its network has {'; '.join(odd)} as {dataset} has")
+    method = create_method(config.method, variant=variant, **shape, **config.options)
+    for name in wanted.networks:
+        try:
+            load_published(getattr(method, name), content, found.rename)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    if Path(run_dir).exists() and any(Path(run_dir).iterdir()):
+        raise UserError(f"{run_dir}: is not empty; choose an empty or new run_dir")
+    run = Run.create(run_dir, config)
+    run.save_weights(method.state_dict())
+    run.update(
+        status="imported",
+        iterations_done=0,
+        shape=shape,
+        data_root=None if data_root is None else str(Path(data_root).resolve()),
+        imported={
+            "file": path.name,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "from": source,
+            "left_out": [key for key in content if found.rename(key) is None],
+        },
+    )
+    return run
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by their published names, without prefixes that wrappers add; no code in it is run."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected an author's weights (.pth)")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
+        raise UserError(
+            f"{path}: cannot be read as weights alone; expected a state dict saved by torch "
+            "(a file that holds a whole network would run its code, so it is not opened)"
+        ) from error
+    state = next((content[key] for key in WRAPPERS if key in content), content) if _is_named(content) else content
+    if not _is_named(state) or not all(isinstance(value, Tensor) for value in state.values()):
+        keys = ", ".join(list(map(str, content))[:6]) if isinstance(content, Mapping) else type(content).__name__
+        raise UserError(f"{path}: holds no state dict (found {keys or 'nothing'}), expected names of tensors")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recognised:
+    """Network and settings by the names and shapes of a state; UserError where it is none of this field's."""
+    kinds = {"block_one.": "vnet", "in_conv.": "unet2d", "conv1.conv1.": "unet3d"}
+    network = next((kind for part, kind in kinds.items() if any(part in key for key in state)), None)
+    if network is None:
+        keys = ", ".join(list(state)[:4])
+        raise UserError(
+            f"{path}: is no V-Net or U-Net of this field (found {keys} ...), expected keys like block_one.conv.0.weight"
+        )
+    rename: Callable[[str], str | None] = {"vnet": vnet_key, "unet2d": unet2d_key, "unet3d": unet3d_key}[network]
+    options: dict[str, Any] = {"network": network}
+    method = source.method
+    if network == "vnet":
+        options["norm"] = "batch" if any(key.endswith("running_mean") for key in state) else "none"
+        rename = partial(vnet_key, two_heads=source.two_heads)
+    elif network == "unet3d":
+        options["norm"] = "instance"
+    if source.several:
+        decoders = len({match[1] for key in state if (match := re.match(r"decoder(\d)\.", key))})
+        method = "mcnet_plus" if decoders == 3 else method
+        rename = several_decoders_key
+    first, head = (_weight(state, rename, name, path) for name in ("down.0.0.weight", "head.weight"))
+    shape = {
+        "num_classes": head.shape[0] + (1 if source.two_heads else 0),  # a sigmoid head leaves the background out
+        "dims": first.ndim - 2,
+        "channels": first.shape[1],
+    }
+    return Recognised(method, {**options, "filters": first.shape[0]}, shape, rename)
+
+
+def _weight(state: Mapping[str, Tensor], rename: Callable[[str], str | None], name: str, path: Path) -> Tensor:
+    found = next((value for key, value in state.items() if rename(key) == name), None)
+    if found is None or found.ndim < 4:
+        raise UserError(f"{path}: has no {name.partition('.')[0]} of a network of this kind; is it a part of the file?")
+    return found
+
+
+def _is_named(content: Any) -> bool:
+    return isinstance(content, Mapping) and all(isinstance(key, str) for key in content)
