@@ -1,4 +1,7 @@
-"""Methods by name: `create_method("ugmcl", num_classes=2, dims=3, variant="paper", beta=0.5)`."""
+"""Methods by name: `create_method("ugmcl", num_classes=2, dims=3, variant="paper", beta=0.5)`.
+
+How to add one: docs/add_a_method.md.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib.metadata import entry_points
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ssmis_core.errors import UserError, unknown
@@ -34,6 +38,14 @@ METHODS: dict[str, str] = {
     "cpam": "ssmis_core.methods.cpam:CPAM",
     "cpam_trcm": "ssmis_core.methods.cpam:CPAMTRCM",
 }
+
+
+def from_other_packages() -> dict[str, str]:
+    """Methods that installed packages bring: their entry points of the group "ssmis.methods", as module:Class."""
+    return {found.name: found.value for found in entry_points(group="ssmis.methods")}
+
+
+METHODS.update(from_other_packages())
 
 
 def method_class(name: str) -> type[Method]:
