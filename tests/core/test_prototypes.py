@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ssmis_core.losses import one_hot
+from ssmis_core.perturbations import evaluated
 from ssmis_core.prototypes import (
     MaskedBatchNorm,
     PrototypeMemory,
@@ -19,7 +20,6 @@ from ssmis_core.prototypes import (
     class_separation,
     class_weights,
     embedding_head,
-    evaluated,
     prototype_centres,
     prototype_distance,
     selector_scores,
