@@ -2,8 +2,10 @@
 
 Two questions are kept apart. Over seeds: would the difference hold if both were trained again? Each pair is one seed,
 its value the mean over the test cases. Over cases: would it hold on other patients? Each pair is one test case, its
-value the mean over the seeds that both have. p-values are those of the paired t-test, beside them after Holm for all
-comparisons with the same baseline, metric, setting and pairing.
+value the mean over the seeds that both have. p-values are those of the paired t-test and of Wilcoxon's signed-rank
+test, each beside its value after Holm for all comparisons with the same baseline, metric, setting and pairing.
+bootstrap_low and _high answer both questions at once: seeds and cases are drawn anew (`statistics.bootstrap_interval`).
+A case that one side misses has no distance. It is left out of that pair, and `left_out` counts how many were.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssmis_core.runs import Run
-from ssmis_core.statistics import holm, mean_interval, paired_difference
+from ssmis_core.statistics import bootstrap_interval, holm, mean_interval, paired_difference, wilcoxon
 
 METRICS = ("dice", "jaccard", "hd95", "asd")
 SETTING = ("dataset", "dims", "preset", "labeled")  # what two runs must share to be compared
@@ -172,8 +174,9 @@ def _family(
         for metric in METRICS:
             told = [_compare(a, b, found, metric, over) for a, b in pairs]
             some = [row for row in told if row is not None]
-            for row, p in zip(some, holm([row["p_value"] for row in some]), strict=True):
-                rows.append({**where, **row, "p_holm": _rounded(p)})
+            corrected = [holm([row[test] for row in some]) for test in ("p_value", "p_wilcoxon")]
+            for row, p, p_wilcoxon in zip(some, *corrected, strict=True):
+                rows.append({**where, **row, "p_holm": _rounded(p), "p_wilcoxon_holm": _rounded(p_wilcoxon)})
     return rows
 
 
@@ -183,16 +186,23 @@ def _compare(
     """The row of a minus b; None where fewer than two pairs have a number, so that there is no interval."""
     seeds = sorted(found[a].keys() & found[b].keys())
     runs = [(found[a][seed], found[b][seed]) for seed in seeds]
-    pairs = [(x, y) for x, y in PAIRINGS[over](runs, metric) if not math.isnan(x - y)]
+    every = PAIRINGS[over](runs, metric)
+    pairs = [(x, y) for x, y in every if not math.isnan(x - y)]
     if len(pairs) < 2:
         return None
-    difference = paired_difference([x for x, _ in pairs], [y for _, y in pairs])
+    both = [x for x, _ in pairs], [y for _, y in pairs]
+    difference = paired_difference(*both)
+    low, high = bootstrap_interval(differences_of_cases(runs, metric))
     seconds = [sum(run.row["seconds"] for run in side) for side in zip(*runs, strict=True)]
     return {
         "comparison": f"{label(a)} minus {label(b)}",
         "metric": metric,
         "over": over,
         **{key: _rounded(value) for key, value in difference.as_dict().items()},
+        "p_wilcoxon": _rounded(wilcoxon(*both)),
+        "bootstrap_low": _rounded(low),
+        "bootstrap_high": _rounded(high),
+        "left_out": len(every) - len(pairs),
         "interval_holds_zero": difference.holds_zero,
         "seconds_ratio": round(seconds[0] / seconds[1], 2),
     }
@@ -215,6 +225,15 @@ def _over_cases(runs: Runs, metric: str) -> Pairs:
             pair = (a.cases[case][metric], b.cases[case][metric])
             found.setdefault(case, []).extend([] if math.isnan(sum(pair)) else [pair])
     return [(_mean([x for x, _ in found[case]]), _mean([y for _, y in found[case]])) for case in sorted(found)]
+
+
+def differences_of_cases(runs: Runs, metric: str) -> list[list[float]]:
+    """a - b of every case, [seeds, cases]; NaN where one of the two has no number, or not the case."""
+    cases = sorted({case for pair in runs for one in pair for case in one.cases})
+    nothing = {metric: math.nan}
+    return [
+        [a.cases.get(case, nothing)[metric] - b.cases.get(case, nothing)[metric] for case in cases] for a, b in runs
+    ]
 
 
 PAIRINGS: dict[str, Callable[[Runs, str], Pairs]] = {"seeds": _over_seeds, "cases": _over_cases}

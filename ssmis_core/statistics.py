@@ -74,6 +74,50 @@ def paired_difference(
     return PairedDifference(mean, mean - half, mean + half, n, p, effect)
 
 
+def wilcoxon(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
+    """p-value of Wilcoxon's signed-rank test of a - b, pair by pair: about ranks, so no one case decides it.
+
+    Pairs with a NaN on either side and pairs without a difference are left out; 1 where none is left.
+    Source: Wilcoxon, Individual comparisons by ranking methods (1945).
+    """
+    from scipy import stats
+
+    difference = np.asarray(a, float) - np.asarray(b, float)
+    difference = difference[~np.isnan(difference) & (difference != 0)]
+    return float(stats.wilcoxon(difference).pvalue) if len(difference) else 1.0
+
+
+def bootstrap_interval(
+    values: Sequence[Sequence[float]] | np.ndarray, *, confidence: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Interval of the mean of values [seeds, cases] if both others had been trained and other patients tested.
+
+    Hierarchical bootstrap: seeds are drawn with replacement, then cases, the same ones in each drawn seed since every
+    seed is tested on the same patients; a case's values are averaged over the seeds that have one, then cases. The
+    interval is that of the percentiles. NaN values are left out; (NaN, NaN) where there is nothing.
+    Source: Davison & Hinkley, Bootstrap methods and their application (1997), section 3.8.
+    """
+    table = np.atleast_2d(np.asarray(values, float))
+    known = ~np.isnan(table)
+    if not known.any():
+        return math.nan, math.nan
+    seeds, cases = table.shape
+    random = np.random.default_rng(seed)
+    # how often each seed, and each case, is drawn: their sums are all that a mean needs
+    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+    of_cases = random.multinomial(cases, np.full(cases, 1 / cases), size=draws)
+    sums, counts = of_seeds @ np.where(known, table, 0.0), of_seeds @ known
+    with np.errstate(invalid="ignore"):
+        by_case = sums / counts  # [draws, cases], NaN where no drawn seed has the case
+    weight = of_cases * (counts > 0)
+    with np.errstate(invalid="ignore"):
+        means = np.where(counts > 0, by_case, 0.0)
+        drawn = (weight * means).sum(1) / weight.sum(1)
+    tail = 50 * (1 - confidence)
+    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    return float(low), float(high)
+
+
 def paired_power(difference: float, std: float, n: int, *, alpha: float = 0.05) -> float:
     """Chance that a paired t-test over n cases finds a true mean difference (two-sided, p < alpha).
 

@@ -9,7 +9,7 @@ import pytest
 
 from ssmis_core import cli_tables
 from ssmis_core.comparison import METRICS, Scored, differences, means
-from ssmis_core.statistics import paired_difference
+from ssmis_core.statistics import bootstrap_interval, paired_difference, wilcoxon
 
 NAN = math.nan
 
@@ -50,6 +50,17 @@ def test_a_case_counts_in_the_seeds_where_both_have_a_number() -> None:
     row = of(differences([*BASE, *ours], ["base"]), "ours minus base", "cases", "hd95")
     expected = paired_difference([0.9, 0.9], [0.5, 0.75])  # of c nothing is known
     assert (row["n"], row["mean"]) == (2, pytest.approx(expected.mean, rel=1e-4))
+
+
+def test_pairs_with_a_missed_case_are_counted_and_both_tests_are_told() -> None:
+    ours = [scored("ours", 0, {"a": 0.9, "b": 0.8, "c": NAN}), scored("ours", 1, {"a": NAN, "b": 1.0, "c": NAN})]
+    rows = differences([*BASE, *ours], ["base"])
+    row = of(rows, "ours minus base", "cases", "hd95")
+    assert row["left_out"] == 1 and of(rows, "ours minus base", "seeds")["left_out"] == 0
+    assert row["p_wilcoxon"] == pytest.approx(wilcoxon([0.9, 0.9], [0.5, 0.75]))
+    table = [[0.4, 0.1, NAN], [NAN, 0.2, NAN]]
+    assert (row["bootstrap_low"], row["bootstrap_high"]) == pytest.approx(bootstrap_interval(table), rel=1e-4)
+    assert row["p_wilcoxon_holm"] == row["p_wilcoxon"]  # one comparison
 
 
 def test_only_seeds_that_both_have_are_paired_and_one_alone_has_no_interval() -> None:

@@ -6,10 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from ssmis_core.errors import UserError
 from ssmis_core.statistics import (
+    bootstrap_interval,
     cases_needed,
     expected_best,
     half_width,
@@ -17,6 +21,7 @@ from ssmis_core.statistics import (
     mean_interval,
     paired_difference,
     paired_power,
+    wilcoxon,
 )
 
 NAN = math.nan
@@ -72,6 +77,50 @@ def test_fewer_than_two_pairs_or_unequal_sides_are_errors() -> None:
         paired_difference([0.5, NAN], [0.4, 0.3])
     with pytest.raises(UserError, match="2 and 1 values"):
         paired_difference([0.5, 0.6], [0.4])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holms_correction_is_that_of_statsmodels(p_values: list[float]) -> None:
+    expected = multipletests(p_values, method="holm")[1]
+    np.testing.assert_allclose(holm(p_values), expected, rtol=1e-12)
+
+
+def test_the_signed_rank_test_is_scipys_without_pairs_that_say_nothing() -> None:
+    assert wilcoxon(A, B) == pytest.approx(stats.wilcoxon(A, B).pvalue)
+    assert wilcoxon([*A, NAN, 0.5, 0.7], [*B, 0.5, NAN, 0.7]) == wilcoxon(A, B)
+    assert wilcoxon(A, A) == 1.0 and wilcoxon([], []) == 1.0
+    assert wilcoxon(A, B) == wilcoxon(B, A)
+
+
+def test_the_bootstrap_of_one_seed_is_scipys_of_its_cases() -> None:
+    values = np.random.default_rng(0).gamma(2.0, size=30)
+    low, high = bootstrap_interval([values], draws=20_000)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.02)
+
+
+def test_the_bootstrap_draws_seeds_and_cases_and_covers_what_it_says() -> None:
+    """Of tables whose seeds and cases have effects of their own, about 95 % of the intervals hold the mean."""
+    random, held = np.random.default_rng(0), 0
+    for trial in range(200):
+        table = (
+            1.0 + 0.5 * random.normal(size=(12, 1)) + random.normal(size=(1, 40)) + 0.3 * random.normal(size=(12, 40))
+        )
+        low, high = bootstrap_interval(table, draws=800, seed=trial)
+        held += low <= 1.0 <= high
+    assert 0.88 <= held / 200 <= 0.99
+    seeds_alone = np.repeat(random.normal(size=(6, 1)), 50, axis=1)
+    low, high = bootstrap_interval(seeds_alone)
+    assert high - low > 0.3  # many cases do not make up for few seeds
+
+
+def test_the_bootstrap_leaves_nan_out_and_is_the_same_again() -> None:
+    table = np.array([[0.1, NAN, 0.3], [0.2, NAN, NAN]])
+    assert bootstrap_interval(table) == bootstrap_interval(table)
+    low, high = bootstrap_interval(table)
+    assert 0.1 <= low < high <= 0.3
+    assert all(math.isnan(one) for one in bootstrap_interval([[NAN, NAN]]))
+    assert bootstrap_interval([[2.0]]) == (2.0, 2.0)
 
 
 def test_holms_correction_is_the_textbooks() -> None:
