@@ -16,7 +16,7 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
 
-from ssmis_core import __version__, cli_check, cli_data, cli_prepare, cli_runs
+from ssmis_core import __version__, cli_check, cli_compare, cli_data, cli_prepare, cli_runs
 from ssmis_core.errors import NonFiniteLoss, UserError
 
 USER_MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
@@ -40,6 +40,7 @@ app.command()(cli_runs.import_weights)
 app.command()(cli_runs.stop)
 app.command()(cli_runs.evaluate)
 app.command()(cli_runs.predict)
+app.command()(cli_compare.compare)
 # Commands that others bring, such as `review` of the package widgets: this package imports nothing that shows.
 for found in entry_points(group="ssmis.commands"):
     app.command(found.name)(found.load())

@@ -31,6 +31,7 @@ class Scored:
     name: str
     row: Mapping[str, Any]
     cases: Scores
+    folder: str = ""
 
     @property
     def setting(self) -> tuple[Any, ...]:
@@ -85,9 +86,8 @@ def score(name: str, run: Run) -> Scored:
         case = found.setdefault(row["case"], {metric: [] for metric in METRICS})
         for metric in METRICS:
             case[metric].append(row[metric])
-    return Scored(
-        name, run_row(name, run), {case: {m: _mean(v) for m, v in values.items()} for case, values in found.items()}
-    )
+    cases = {case: {m: _mean(v) for m, v in values.items()} for case, values in found.items()}
+    return Scored(name, run_row(name, run), cases, str(run.path))
 
 
 def means(scored: Sequence[Scored]) -> list[dict[str, Any]]:

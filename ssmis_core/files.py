@@ -115,9 +115,13 @@ def is_taken(folder: Path) -> bool | None:
         os.close(handle)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Text as UTF-8, whole or not at all; what cannot be encoded is replaced."""
+    write_atomic(path, lambda temporary: temporary.write_bytes(text.encode("utf-8", "replace")))
+
+
 def write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=1, allow_nan=False, default=str) + "\n"
-    write_atomic(path, lambda temporary: temporary.write_text(text))
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, default=str) + "\n")
 
 
 def read_json(path: Path, *, keys: Mapping[str, type], expected: str) -> dict[str, Any]:

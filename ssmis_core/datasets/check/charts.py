@@ -9,8 +9,9 @@ from html import escape
 from ssmis_core.datasets.check import Survey
 from ssmis_core.datasets.check.facts import CaseFacts
 from ssmis_core.datasets.check.rules import number
+from ssmis_core.pages import WIDTH, svg, svg_dot, svg_text
 
-WIDTH, LEFT, ROW = 900, 110, 26
+LEFT, ROW = 110, 26
 LIST_COLOURS = {"train": "#0072B2", "validation": "#009E73", "test": "#D55E00"}
 OTHER_COLOUR = "#0072B2"
 
@@ -29,17 +30,17 @@ def volume_charts(survey: Survey) -> Iterator[str]:
         splits = [split for split in survey.counted if any(case.split == split for case in having)]
         for line, split in enumerate(splits):
             y = ROW * (line + 1)
-            marks += _text(LEFT - 10, y + 4, split, "end")
+            marks += svg_text(LEFT - 10, y + 4, split, "end")
             for case in having:
                 if case.split == split:
                     x = _at(math.log(sizes[case.id]), ends)
                     told = f"{case.id}: {number(sizes[case.id])} {'ml' if ml else 'voxels'}"
-                    marks += _dot(x, y, split, told)
+                    marks += svg_dot(x, y, LIST_COLOURS.get(split, OTHER_COLOUR), told)
         bottom = ROW * (len(splits) + 1)
         for tick in (low, math.sqrt(low * high), high):
-            marks += _text(_at(math.log(tick), ends), bottom + 14, number(tick), "middle")
+            marks += svg_text(_at(math.log(tick), ends), bottom + 14, number(tick), "middle")
         unit = "ml" if ml else "voxels"
-        yield _svg(marks, bottom + 24, f"Volume of {name} in {unit}, a dot a case")
+        yield svg(marks, bottom + 24, f"Volume of {name} in {unit}, a dot a case")
 
 
 def grey_chart(survey: Survey) -> str:
@@ -56,7 +57,7 @@ def grey_chart(survey: Survey) -> str:
         at, first, last = (math.log1p(one) for one in (value, low, high)) if wide else (value, low, high)
         return 10 + (height - 20) * (1 - (at - first) / max(last - first, 1e-12))
 
-    marks = "".join(_text(LEFT - 10, y(tick) + 4, number(tick), "end") for tick in (low, high))
+    marks = "".join(svg_text(LEFT - 10, y(tick) + 4, number(tick), "end") for tick in (low, high))
     for place, (case, one) in enumerate(zip(cases, values, strict=True)):
         x = LEFT + (place + 0.5) * step
         told = f"{case.id}: {one.dark:.4g} to {one.bright:.4g}, median {one.middle:.4g}"
@@ -67,7 +68,7 @@ def grey_chart(survey: Survey) -> str:
             f'stroke-width="{max(1.0, min(6.0, 0.6 * step)):.1f}" opacity=".5"/>'
             f'<circle cx="{x:.1f}" cy="{y(one.middle):.1f}" r="{max(1.0, min(3.0, 0.4 * step)):.1f}"/></g>'
         )
-    return _svg(
+    return svg(
         marks, height, f"Grey values a case, first channel{', logarithmic' if wide else ''}{_lists(survey, cases)}"
     )
 
@@ -79,22 +80,3 @@ def _lists(survey: Survey, cases: Sequence[CaseFacts]) -> str:
 
 def _at(value: float, ends: tuple[float, float]) -> float:
     return LEFT + (WIDTH - LEFT - 20) * (value - ends[0]) / max(ends[1] - ends[0], 1e-12)
-
-
-def _dot(x: float, y: float, split: str, told: str) -> str:
-    colour = LIST_COLOURS.get(split, OTHER_COLOUR)
-    return (
-        f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}" fill-opacity=".45"><title>{escape(told)}</title></circle>'
-    )
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="12">{escape(text)}</text>'
-
-
-def _svg(marks: str, height: int, title: str) -> str:
-    words = escape(title)
-    return (
-        f'<p>{words}</p><svg role="img" aria-label="{words}" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}">{marks}</svg>'
-    )

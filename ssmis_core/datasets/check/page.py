@@ -1,7 +1,4 @@
-"""A check as one web page: findings, tables, charts and a picture of every case. It fetches nothing from anywhere.
-
-All texts come from names and files of others, so each is escaped; a policy in the page forbids scripts and requests.
-"""
+"""A check as one web page: findings, tables, charts and a picture of every case."""
 
 from __future__ import annotations
 
@@ -10,23 +7,16 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from ssmis_core import __version__
 from ssmis_core.datasets.check import CaseFacts, Survey
 from ssmis_core.datasets.check.charts import grey_chart, volume_charts
 from ssmis_core.datasets.check.findings import KINDS, SEVERITIES, Finding
 from ssmis_core.datasets.check.pictures import COLOURS
-from ssmis_core.datasets.check.tables import Table, tables
-from ssmis_core.files import write_atomic
+from ssmis_core.datasets.check.tables import tables
+from ssmis_core.files import write_text
+from ssmis_core.pages import document, table_html
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 MOST_CASES = 1000  # with pictures; more would be a page too large to open
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.2em; margin-top: 2em; }
-table { border-collapse: collapse; margin: .5em 0; } caption { text-align: left; font-weight: 600; }
-td, th { padding: .2em .8em; border-bottom: 1px solid #ddd; text-align: left; white-space: nowrap; }
-th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; } .quiet { color: #666; font-size: .9em; }
 .finding { border-left: 5px solid; padding: .1em 1em; margin: 1em 0; background: #fafafa; }
 .error { border-color: #D55E00; } .warning { border-color: #E69F00; } .note { border-color: #56B4E9; }
 .finding h3 { margin: .4em 0; font-size: 1em; } .finding ul { max-height: 16em; overflow-y: auto; }
@@ -41,35 +31,27 @@ th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
 
 def write_page(path: Path, survey: Survey) -> None:
     """Write the page, whole or not at all."""
-    text = page(survey)
-    write_atomic(path, lambda temporary: temporary.write_bytes(text.encode("utf-8", "replace")))
+    write_text(path, page(survey))
 
 
 def page(survey: Survey) -> str:
     """The whole page as HTML."""
-    title = f"Data check: {survey.title or survey.name}"
-    parts = [
-        f"<h1>{escape(title)}</h1>",
+    body = [
         _verdict(survey),
         "<h2>Findings</h2>",
         *(_kind(key, findings, survey) for key, findings in survey.by_kind().items()),
         "" if survey.findings else "<p>None.</p>",
-        *(_table(table) for table in tables(survey)),
+        *(table_html(table) for table in tables(survey)),
         "<h2>Volumes of the structures</h2>" if any(case.voxels for case in survey.cases) else "",
         *volume_charts(survey),
         "<h2>Grey values of every case</h2>" if survey.cases else "",
         grey_chart(survey),
         "<h2>Pictures</h2>" if survey.cases else "",
         *_cases(survey),
-        f'<p class="quiet">SSMIS Workbench {escape(__version__)}, <code>ssmis data check</code>. This page shows scans '
-        "of people: protect it as you protect the scans.</p>",
     ]
-    head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{STYLE}</style>'
-    )
-    body = "\n".join(part for part in parts if part)
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    note = "This page shows scans of people: protect it as you protect the scans."
+    title = f"Data check: {survey.title or survey.name}"
+    return document(title, body, command="ssmis data check", style=STYLE, note=note)
 
 
 def _verdict(survey: Survey) -> str:
@@ -99,20 +81,6 @@ def _links(finding: Finding, drawn: set[str]) -> str:
     there = [case_id for case_id in finding.cases if case_id in drawn]
     links = " ".join(f'<a href="#{_anchor(case_id)}">{escape(case_id)}</a>' for case_id in there[:20])
     return f' <span class="quiet">see {links}</span>' if links else ""
-
-
-def _table(table: Table) -> str:
-    head, *rows = table.rows
-    number = ["" if at < table.left else " class=number" for at in range(len(head))]
-    cells = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(number, head, strict=True))
-    lines = "".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(number, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<h2>{escape(table.title)}</h2><div class="wide"><table><tr>{cells}</tr>{lines}</table></div>'
-        f'<p class="quiet">{escape(table.note)}</p>'
-    )
 
 
 def _cases(survey: Survey) -> Iterator[str]:

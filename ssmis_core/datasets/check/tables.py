@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ssmis_core.datasets.check import Survey
 from ssmis_core.datasets.check.facts import CaseFacts
 from ssmis_core.datasets.check.rules import mm, number
+from ssmis_core.pages import Table
 
 NOTHING = "-"
-
-
-@dataclass(frozen=True)
-class Table:
-    """title; note: how to read it; rows: the head first; left: so many columns of text, the others are numbers."""
-
-    title: str
-    note: str
-    rows: list[tuple[str, ...]]
-    left: int
 
 
 def tables(survey: Survey) -> list[Table]:

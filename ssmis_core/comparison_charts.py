@@ -1,0 +1,125 @@
+"""Charts of a comparison as SVG text: every case of every contestant, pair by pair, and difference against mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ssmis_core.pages import WIDTH, svg, svg_dot, svg_line, svg_text
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LEFT, TOP, HEIGHT = 60.0, 14.0, 300.0
+Cases = Mapping[str, float]  # case -> value in the units of the axis
+
+
+def box_chart(contestants: Mapping[str, Cases], title: str) -> str:
+    """A box a contestant (quartiles, whiskers to the last case within 1.5 of the box), and every case as a dot."""
+    known = {name: [v for v in cases.values() if not math.isnan(v)] for name, cases in contestants.items()}
+    ends = _ends([value for values in known.values() for value in values])
+    step, marks = (WIDTH - LEFT - 20) / max(1, len(known)), _scale(ends)
+    for place, (name, values) in enumerate(known.items()):
+        colour, x = COLOURS[place % len(COLOURS)], LEFT + (place + 0.5) * step
+        marks += _named(x, name, place, step)
+        if not values:
+            continue
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        reach = 1.5 * (high - low)
+        foot, head = min(v for v in values if v >= low - reach), max(v for v in values if v <= high + reach)
+        half, top = min(40.0, 0.3 * step), _y(high, ends)
+        marks += svg_line(x, _y(foot, ends), x, _y(head, ends))
+        marks += (
+            f'<rect x="{x - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" height="{_y(low, ends) - top:.1f}" '
+            f'fill="white" stroke="{colour}" stroke-width="2"/>'
+        )
+        marks += svg_line(x - half, _y(middle, ends), x + half, _y(middle, ends), colour, wide=3)
+        for number, (case, value) in enumerate(contestants[name].items()):
+            if not math.isnan(value):
+                aside = half * (((number * 7) % 11) / 11 - 0.45)  # the same place for a case in every box
+                marks += svg_dot(x + aside, _y(value, ends), colour, f"{case}: {value:.2f}", radius=3)
+    return svg(marks, TOP + HEIGHT + 50, title)
+
+
+def slope_chart(a: Cases, b: Cases, names: tuple[str, str], title: str, *, more_is_better: bool) -> str:
+    """A line a case from the first contestant to the second: blue where it gets better, red-orange where worse."""
+    both = [case for case in a if case in b and not math.isnan(a[case] + b[case])]
+    ends, (left, right) = _ends([side[case] for case in both for side in (a, b)]), (LEFT + 120, WIDTH - 140.0)
+    marks = _scale(ends) + svg_text(left, TOP + HEIGHT + 24, names[0], "middle")
+    marks += svg_text(right, TOP + HEIGHT + 24, names[1], "middle")
+    better = 0
+    for case in both:
+        gains = (b[case] > a[case]) == more_is_better and a[case] != b[case]
+        better += gains
+        line = svg_line(left, _y(a[case], ends), right, _y(b[case], ends), COLOURS[0 if gains else 1], wide=1.2)
+        told = f"{case}: {a[case]:.2f} to {b[case]:.2f}"
+        marks += line + svg_dot(left, _y(a[case], ends), "#222", told, radius=3)
+        marks += svg_dot(right, _y(b[case], ends), "#222", told, radius=3)
+    return svg(marks, TOP + HEIGHT + 40, f"{title}: {names[1]} is better in {better} of {len(both)} cases")
+
+
+def bland_altman(a: Cases, b: Cases, names: tuple[str, str], title: str) -> str:
+    """Difference b - a against the mean of both, a dot a case, with the mean difference and its 1.96 deviations.
+
+    Source: Bland & Altman, Statistical methods for assessing agreement (1986).
+    """
+    both = [case for case in a if case in b and not math.isnan(a[case] + b[case])]
+    if len(both) < 2:
+        return ""
+    difference = {case: b[case] - a[case] for case in both}
+    mean, spread = float(np.mean(list(difference.values()))), float(np.std(list(difference.values()), ddof=1))
+    limits = (mean - 1.96 * spread, mean, mean + 1.96 * spread)
+    ends = _ends([*difference.values(), *limits, 0.0])
+    along = _ends([0.5 * (a[case] + b[case]) for case in both])
+    marks = _scale(ends)
+    for value, wide in zip(limits, (1, 2, 1), strict=True):
+        marks += svg_line(LEFT, _y(value, ends), WIDTH - 110, _y(value, ends), COLOURS[0], wide=wide)
+        marks += svg_text(WIDTH - 105, _y(value, ends) + 4, f"{value:+.2f}")
+    marks += svg_line(LEFT, _y(0.0, ends), WIDTH - 110, _y(0.0, ends), "#999")
+    for case in both:
+        middle = 0.5 * (a[case] + b[case])
+        x = LEFT + (WIDTH - 110 - LEFT) * (middle - along[0]) / (along[1] - along[0])
+        marks += svg_dot(x, _y(difference[case], ends), COLOURS[1], f"{case}: {difference[case]:+.2f} at {middle:.2f}")
+    for tick in _ticks(along):
+        x = LEFT + (WIDTH - 110 - LEFT) * (tick - along[0]) / (along[1] - along[0])
+        marks += svg_text(x, TOP + HEIGHT + 18, f"{tick:g}", "middle")
+    return svg(marks, TOP + HEIGHT + 30, f"{title}: {names[1]} minus {names[0]} against the mean of both")
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Lowest and highest with a little room; never the same."""
+    if not values:
+        return 0.0, 1.0
+    low, high = min(values), max(values)
+    room = 0.05 * (high - low) or 0.5
+    return low - room, high + room
+
+
+def _y(value: float, ends: tuple[float, float]) -> float:
+    return TOP + HEIGHT * (1 - (value - ends[0]) / (ends[1] - ends[0]))
+
+
+def _ticks(ends: tuple[float, float]) -> Iterator[float]:
+    """Round numbers within the ends, about five of them."""
+    raw = (ends[1] - ends[0]) / 5
+    base = 10 ** math.floor(math.log10(raw))
+    step = next(base * factor for factor in (1, 2, 5, 10) if base * factor >= raw)
+    tick = math.ceil(ends[0] / step) * step
+    while tick <= ends[1]:
+        yield round(tick, 10)
+        tick += step
+
+
+def _scale(ends: tuple[float, float]) -> str:
+    """Lines at round values, with their numbers at the left."""
+    marks = ""
+    for tick in _ticks(ends):
+        y = _y(tick, ends)
+        marks += svg_line(LEFT, y, WIDTH - 20, y, "#eee") + svg_text(LEFT - 8, y + 4, f"{tick:g}", "end")
+    return marks
+
+
+def _named(x: float, name: str, place: int, step: float) -> str:
+    """A contestant's name under its place; where they are many, every other one a line lower."""
+    lower = 16 * (place % 2) if step < 110 else 0
+    return svg_text(x, TOP + HEIGHT + 22 + lower, name, "middle")

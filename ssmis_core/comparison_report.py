@@ -1,0 +1,245 @@
+"""A comparison of runs as tables, as LaTeX and as a web page: scores, differences, costs, and what others reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from ssmis_core.cli_tables import PROTOCOLS
+from ssmis_core.comparison import SETTING, Scored, differences, label, means
+from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
+from ssmis_core.errors import UserError, unknown
+from ssmis_core.methods import method_class
+from ssmis_core.model_cost import ModelCost
+from ssmis_core.pages import Table, document, table_html, table_latex
+from ssmis_core.published import published
+
+UNITS = {"dice": ("Dice %", 100.0), "jaccard": ("Jaccard %", 100.0), "hd95": ("95HD", 1.0), "asd": ("ASD", 1.0)}
+PRINTED = {"supervised": ("V-Net", "U-Net")}  # papers name the labeled cases' baseline after its network
+NOTHING = "-"
+Setting = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is told of some runs. costs: of each contestant by its label, where they were worked out."""
+
+    scored: Sequence[Scored]
+    baseline: str | None
+    costs: Mapping[str, ModelCost]
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Data set, dimensions, preset and labels of the runs: only those of one setting are compared."""
+        return list(dict.fromkeys(one.setting for one in self.scored))
+
+    def within(self, setting: Setting) -> list[Scored]:
+        return [one for one in self.scored if one.setting == setting]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The differences from the baseline, as `comparison.differences` has them."""
+        return differences(self.scored, [self.baseline] if self.baseline else [])
+
+
+def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Mapping[str, ModelCost]) -> Report:
+    """A report; baseline: a contestant's name, None for "supervised" where it is there, else the first one."""
+    names = list(dict.fromkeys(one.name for one in scored))
+    if not names:
+        raise UserError("compare: no run, expected at least one run folder")
+    if baseline is not None and baseline not in names:
+        raise unknown("baseline", baseline, names)
+    return Report(scored, baseline or ("supervised" if "supervised" in names else names[0]), costs)
+
+
+def tables(report: Report) -> Iterator[Table]:
+    """Of every setting: scores, differences from the baseline, costs, published numbers."""
+    for setting in report.settings:
+        yield score_table(report, setting)
+        yield from difference_tables(report, setting)
+        found = cost_table(report, setting)
+        if len(found.rows) > 1:
+            yield found
+        found = published_table(report, setting)
+        if len(found.rows) > 1:
+            yield found
+
+
+def score_table(report: Report, setting: Setting) -> Table:
+    """A line a contestant: mean over seeds of each metric, and half the width of its 95 % interval."""
+    rows: list[tuple[str, ...]] = [("method", "seeds", *(title for title, _ in UNITS.values()), "missed", "s/run")]
+    for row in means(report.within(setting)):
+        cells = []
+        for metric, (_, factor) in UNITS.items():
+            mean, half = factor * row[metric], factor * row[f"{metric}_half_width"]
+            cells.append(_number(mean) + ("" if math.isnan(half) else f" ± {half:.2f}"))
+        name = label((row["name"], row["variant"]))
+        rows.append((name, str(row["seeds"]), *cells, f"{row['missed']:g}", _number(row["seconds"], 0)))
+    protocols = {PROTOCOLS.get(one.row["protocol"], one.row["protocol"]) for one in report.within(setting)}
+    cases = sorted({one.row["cases"] for one in report.within(setting)})
+    note = (
+        f"Mean over seeds ± half of the 95 % interval over seeds; {' or '.join(map(str, cases))} test cases each; "
+        f"distances in voxels, without objects that were missed; weights: {'; '.join(sorted(protocols))}."
+    )
+    return Table(f"Scores: {in_words(setting)}", note, rows, left=1)
+
+
+def difference_tables(report: Report, setting: Setting) -> Iterator[Table]:
+    """Of Dice and 95HD: every contestant minus the baseline over cases, with intervals and both tests."""
+    where = dict(zip(SETTING, setting, strict=True))
+    for metric in ("dice", "hd95"):
+        title, factor = UNITS[metric]
+        rows: list[tuple[str, ...]] = [
+            (
+                "comparison",
+                "cases",
+                title,
+                "95 % interval",
+                "bootstrap",
+                "t: p (Holm)",
+                "Wilcoxon: p (Holm)",
+                "d",
+                "out",
+            )
+        ]
+        for row in report.rows():
+            if row["metric"] != metric or row["over"] != "cases" or any(row[key] != where[key] for key in where):
+                continue
+            if row["against"] != "baseline":
+                continue
+            rows.append(
+                (
+                    row["comparison"],
+                    str(row["n"]),
+                    f"{factor * row['mean']:+.2f}",
+                    f"{factor * row['low']:+.2f} to {factor * row['high']:+.2f}",
+                    f"{factor * row['bootstrap_low']:+.2f} to {factor * row['bootstrap_high']:+.2f}",
+                    f"{_p(row['p_value'])} ({_p(row['p_holm'])})",
+                    f"{_p(row['p_wilcoxon'])} ({_p(row['p_wilcoxon_holm'])})",
+                    f"{row['effect_size']:+.2f}",
+                    str(row["left_out"]),
+                )
+            )
+        note = (
+            "Each case is averaged over the seeds that both have. Interval: Student's, over cases; bootstrap: seeds, "
+            "then cases, drawn anew; p of the paired t-test and of Wilcoxon's signed-rank test, corrected by Holm for "
+            "all comparisons of this table; d: mean over standard deviation of the differences; out: cases without a "
+            "number on one side, such as a missed object."
+        )
+        if len(rows) > 1:
+            yield Table(f"{title}, difference from {report.baseline}: {in_words(setting)}", note, rows, left=1)
+
+
+def cost_table(report: Report, setting: Setting) -> Table:
+    """A line a contestant: parameters, multiply-adds of an answer, seconds an iteration."""
+    rows: list[tuple[str, ...]] = [("method", "parameters", "trained", "multiply-adds", "s/iteration")]
+    for name in dict.fromkeys(label(one.contestant) for one in report.within(setting)):
+        cost = report.costs.get(name)
+        if cost is not None:
+            counts = (
+                f"{cost.parameters / 1e6:.2f} M",
+                f"{cost.trained / 1e6:.2f} M",
+                f"{cost.multiply_adds / 1e9:.2f} G",
+            )
+            rows.append((name, *counts, _number(cost.seconds, 3)))
+    note = (
+        "Parameters of the network that answers, and of all that is trained; multiply-adds of the answer to one patch; "
+        "seconds on the machine of the first run."
+    )
+    return Table(f"Costs: {in_words(setting)}", note, rows, left=1)
+
+
+def published_table(report: Report, setting: Setting) -> Table:
+    """A line a contestant and checkpoint protocol: the range that papers report, and who."""
+    dataset, _, _, labeled = setting
+    rows: list[tuple[str, ...]] = [("method", "weights", "reported by", "Dice %", "95HD")]
+    methods = dict.fromkeys(one.row["method"] for one in report.within(setting))
+    for title in (title for name in methods for title in PRINTED.get(name, (method_class(name).card.title,))):
+        try:
+            found = published(dataset=dataset, labeled=labeled, method=title)
+        except UserError:
+            continue  # a data set or a method that nobody reported
+        for protocol in dict.fromkeys(str(row["checkpoint_protocol"]) for row in found):
+            some = [row for row in found if str(row["checkpoint_protocol"]) == protocol]
+            who = "; ".join(dict.fromkeys(str(row["reported_by"]) for row in some))
+            ranges = [_range([float(row[key]) for row in some]) for key in ("dice", "hd95_voxel")]
+            rows.append((title, protocol, who, *ranges))
+    note = "As printed, on the papers' own full budget: beside the numbers above, not to be mixed with them."
+    return Table(f"Published: {in_words(setting)}", note, rows, left=3)
+
+
+def latex_of(report: Report) -> str:
+    """Every table as LaTeX, for documents that load booktabs."""
+    return "\n\n".join(("% needs \\usepackage{booktabs}", *(table_latex(table) for table in tables(report)))) + "\n"
+
+
+def page(report: Report) -> str:
+    """The report as one web page with charts of every case."""
+    body: list[str] = [_list_of_runs(report)]
+    for setting in report.settings:
+        body += _charts(report, setting)
+    body[1:1] = [table_html(table) for table in tables(report)]
+    return document("Comparison of runs", body, command="ssmis compare")
+
+
+def _charts(report: Report, setting: Setting) -> Iterator[str]:
+    for metric in ("dice", "hd95"):
+        title, factor = UNITS[metric]
+        cases = {name: _cases(report, setting, name, metric, factor) for name in _names(report, setting)}
+        yield f"<h2>{escape(title)} of every case: {escape(in_words(setting))}</h2>"
+        yield box_chart(cases, f"{title}: quartiles, and every test case (mean over seeds)")
+        base = report.baseline
+        for name in cases:
+            if base in cases and name != base:
+                pair = cases[base], cases[name], (base, name), title
+                yield slope_chart(*pair, more_is_better=metric == "dice")
+                yield bland_altman(*pair)
+
+
+def _names(report: Report, setting: Setting) -> list[str]:
+    return list(dict.fromkeys(label(one.contestant) for one in report.within(setting)))
+
+
+def _cases(report: Report, setting: Setting, name: str, metric: str, factor: float) -> dict[str, float]:
+    """{case: mean over seeds}, NaN where no seed has a number."""
+    runs = [one.cases for one in report.within(setting) if label(one.contestant) == name]
+    found: dict[str, float] = {}
+    for case in sorted({case for cases in runs for case in cases}):
+        known = [
+            factor * cases[case][metric] for cases in runs if case in cases and not math.isnan(cases[case][metric])
+        ]
+        found[case] = sum(known) / len(known) if known else math.nan
+    return found
+
+
+def _list_of_runs(report: Report) -> str:
+    runs = "".join(
+        f"<li>{escape(label(one.contestant))}, seed {one.row['seed']}: <code>{escape(str(one.row['run']))}</code>, "
+        f"{escape(str(one.row['status']))}, {escape(str(one.row['iterations']))} iterations</li>"
+        for one in report.scored
+    )
+    return f'<details><summary>{len(report.scored)} runs</summary><ul class="quiet">{runs}</ul></details>'
+
+
+def in_words(setting: Setting) -> str:
+    """ "la 3D full, 16 labels"."""
+    dataset, dims, preset, labeled = setting
+    return f"{dataset} {dims}D {preset}, {labeled} labels"
+
+
+def _range(values: Sequence[float]) -> str:
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return NOTHING
+    low, high = min(known), max(known)
+    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

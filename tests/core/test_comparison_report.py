@@ -1,0 +1,208 @@
+"""`ssmis compare`: contestants of run folders, tables, LaTeX, the page and its charts, costs and published numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssmis_core import cli
+from ssmis_core.comparison import METRICS, Scored
+from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
+from ssmis_core.comparison_report import latex_of, make_report, page, tables
+from ssmis_core.contestants import read_runs
+from ssmis_core.errors import UserError
+from ssmis_core.evaluation import evaluate_run
+from ssmis_core.files import read_csv
+from ssmis_core.methods import create_method
+from ssmis_core.model_cost import model_cost, multiply_adds
+from ssmis_core.runs import Run
+
+NAN = math.nan
+Tiny = Callable[..., Any]
+
+
+def scored(name: str, seed: int, dice: dict[str, float], *, labeled: int = 16, method: str = "") -> Scored:
+    """A run whose every metric is that of its cases."""
+    known = [value for value in dice.values() if not math.isnan(value)]
+    row: dict[str, Any] = {"method": method or name, "variant": "paper", "seed": seed, "seconds": 10.0, "missed": 0}
+    row |= {"dataset": "la", "dims": 3, "preset": "full", "labeled": labeled, "protocol": "last", "cases": len(dice)}
+    row |= {"run": f"{name}-{seed}", "status": "finished", "iterations": 5}
+    row |= dict.fromkeys(METRICS, sum(known) / len(known))
+    return Scored(name, row, {case: dict.fromkeys(METRICS, value) for case, value in dice.items()})
+
+
+BASE = [scored("supervised", s, {"a": 0.5 + s / 10, "b": 0.7, "c": 0.6}) for s in (0, 1)]
+OURS = [scored("ssnet", s, {"a": 0.7, "b": 0.7 + s / 10, "c": NAN}) for s in (0, 1)]
+
+
+def shown(report: Any) -> dict[str, list[tuple[str, ...]]]:
+    """The rows of each table by the first words of its title."""
+    return {table.title.partition(":")[0]: table.rows for table in tables(report)}
+
+
+def test_scores_and_differences_are_those_of_the_comparison() -> None:
+    found = shown(make_report([*BASE, *OURS], baseline=None, costs={}))
+    assert [row[:3] for row in found["Scores"][1:]] == [
+        ("supervised", "2", "61.67 ± 21.18"),
+        ("ssnet", "2", "72.50 ± 31.77"),
+    ]
+    head, row = found["Dice %, difference from supervised"]
+    assert row[:3] == ("ssnet minus supervised", "2", "+10.00")  # 70 - 55 and 75 - 70
+    assert dict(zip(head, row, strict=True))["out"] == "1"  # c, which one of them missed
+    assert "Costs" not in found
+
+
+def test_published_numbers_stand_beside_with_who_reported_them_and_how() -> None:
+    runs = [scored("uamt", s, {"a": 0.6, "b": 0.9}) for s in (0, 1)]
+    rows = shown(make_report(runs, baseline=None, costs={}))["Published"]
+    told = [row for row in rows[1:] if row[0] == "UA-MT"]
+    assert told and all(row[2] and row[1] for row in told)
+    assert any(re.fullmatch(r"\d\d\.\d\d( to \d\d\.\d\d)?", row[3]) for row in told)
+
+
+def test_settings_have_tables_of_their_own() -> None:
+    few = [scored("supervised", 0, {"a": 0.1, "b": 0.2}, labeled=8)]
+    titles = [table.title for table in tables(make_report([*BASE, *OURS, *few], baseline=None, costs={}))]
+    assert "Scores: la 3D full, 16 labels" in titles and "Scores: la 3D full, 8 labels" in titles
+
+
+def test_the_baseline_is_supervised_or_the_first_or_the_one_asked_for() -> None:
+    assert make_report([*OURS, *BASE], baseline=None, costs={}).baseline == "supervised"
+    assert make_report(OURS, baseline=None, costs={}).baseline == "ssnet"
+    assert make_report([*OURS, *BASE], baseline="ssnet", costs={}).baseline == "ssnet"
+    with pytest.raises(UserError, match="unknown baseline 'ssnett'; did you mean 'ssnet'"):
+        make_report([*OURS, *BASE], baseline="ssnett", costs={})
+    with pytest.raises(UserError, match="no run, expected at least one"):
+        make_report([], baseline=None, costs={})
+
+
+def test_latex_has_every_table_and_no_sign_that_latex_would_take_for_its_own() -> None:
+    report = make_report(
+        [*BASE, *[scored("cpam_trcm", s, {"a": 0.6, "b": 0.9}) for s in (0, 1)]], baseline=None, costs={}
+    )
+    text = latex_of(report)
+    count = len(list(tables(report)))
+    assert text.count(r"\begin{tabular}") == text.count(r"\bottomrule") == count
+    assert r"cpam\_trcm" in text and r"$\pm$" in text
+    for block in re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.DOTALL):
+        lines = [line for line in block.splitlines() if line != r"\midrule"]
+        assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1 and all(
+            line.endswith(r"\\") for line in lines
+        )
+        assert not re.search(r"(?<!\\)[%#_]", block)
+
+
+class Strict(HTMLParser):
+    """Every tag that is opened is closed in turn, and none loads anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        assert tag != "script" and not any(name in ("src", "href") and "//" in (value or "") for name, value in attrs)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone_and_has_a_box_a_slope_and_a_difference_chart_of_each_metric() -> None:
+    name = "<script>alert(1)</script>"
+    others = [scored(name, s, {"a": 0.7, "b": 0.9, "c": 0.2}, method="ssnet") for s in (0, 1)]
+    reader = Strict()
+    reader.feed(page(make_report([*BASE, *others], baseline=None, costs={})))
+    assert not reader.open and reader.seen.count("svg") == 2 * 3
+    assert reader.seen.count("circle") >= 2 * (3 + 3 + 2 * 3 + 3)
+
+
+def test_the_box_is_that_of_the_quartiles() -> None:
+    values = dict(zip("abcdefgh", np.random.default_rng(0).normal(70, 10, 8), strict=True))
+    chart = box_chart({"x": {**values, "missed": NAN}}, "t")
+    top, height = (float(one) for one in re.findall(r'<rect [^>]*y="([\d.]+)" [^>]*height="([\d.]+)"', chart)[0])
+    dots = {told: float(y) for y, told in re.findall(r'cy="([\d.]+)"[^>]*><title>(\w+):', chart)}
+    assert set(dots) == set(values)  # a missed case has no dot
+    (a, b), (ya, yb) = (values["a"], values["b"]), (dots["a"], dots["b"])
+    value_at = lambda y: a + (y - ya) * (b - a) / (yb - ya)  # noqa: E731
+    quartiles = np.percentile(list(values.values()), [25, 75])
+    assert (value_at(top + height), value_at(top)) == pytest.approx(quartiles, abs=0.3)
+
+
+def test_slopes_count_the_better_cases_and_differences_need_two() -> None:
+    a, b = {"x": 1.0, "y": 2.0, "z": NAN}, {"x": 2.0, "y": 1.0, "z": 3.0, "w": 9.0}
+    assert "b is better in 1 of 2 cases" in slope_chart(a, b, ("a", "b"), "Dice", more_is_better=True)
+    text = bland_altman(a, b, ("a", "b"), "Dice")
+    assert "+0.00" in text and f"{1.96 * math.sqrt(2):+.2f}" in text and text.count("<circle") == 2
+    assert bland_altman({"x": 1.0}, {"x": 2.0}, ("a", "b"), "Dice") == ""
+    assert "<svg" in box_chart({"nothing": {}}, "t") and "<svg" in box_chart({"same": {"x": 1.0, "y": 1.0}}, "t")
+
+
+def test_multiply_adds_are_counted_by_hand() -> None:
+    method = create_method("supervised", dims=2, filters=2)
+    first = 16 * 16 * 9 * 1 * 2  # a 3x3 convolution of one channel to two
+    whole = multiply_adds(method, (16, 16))
+    assert whole > first and multiply_adds(method, (32, 16)) == 2 * whole
+
+
+@pytest.fixture
+def runs(tiny: Tiny, quietly: Callable[..., Run], tmp_path: Path) -> Path:
+    """Evaluated runs: two seeds of mean teacher, one of supervised, and one of another weight."""
+    folder = tmp_path / "runs"
+    for name, seed, changes in (
+        ("mean_teacher", 0, {}),
+        ("mean_teacher", 1, {}),
+        ("supervised", 0, {}),
+        ("mean_teacher", 0, {"weight": 0.5}),
+    ):
+        place = folder / f"{name}-{seed}-{len(changes)}"
+        evaluate_run(
+            quietly(tiny(name, iterations=2, seed=seed, **changes), place), device="cpu", save_predictions=False
+        )
+    return folder
+
+
+def test_runs_that_differ_in_the_seed_are_one_contestant_and_others_say_what_they_have_otherwise(runs: Path) -> None:
+    found = read_runs([runs])
+    assert [one.name for one in found] == ["supervised", "mean_teacher", "mean_teacher (weight=0.5)", "mean_teacher"]
+    cost = model_cost(Run(runs / "supervised-0-0"))
+    assert cost.parameters == cost.trained > 1000 and cost.seconds > 0
+    shutil.copytree(runs / "supervised-0-0", runs / "again")
+    with pytest.raises(UserError, match=r"again.* and .*supervised-0-0: are runs of the same settings and seed"):
+        read_runs([runs])
+    (runs / "again" / "summary.json").unlink()
+    with pytest.raises(UserError, match="again: not evaluated yet"):
+        read_runs([runs / "again"])
+    assert len(read_runs([runs])) == 4  # in a folder of runs it is passed over
+    with pytest.raises(UserError, match="no such run folder"):
+        read_runs([runs / "none"])
+    (runs / "empty").mkdir()
+    with pytest.raises(UserError, match=r"has no evaluated run in it"):
+        read_runs([runs / "empty"])
+
+
+def test_the_command_prints_the_tables_and_writes_what_is_asked_for(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = {name: tmp_path / name for name in ("report.html", "tables.tex", "csv")}
+    command = ["compare", str(runs), "--html", str(out["report.html"]), "--latex", str(out["tables.tex"])]
+    assert cli.run([*command, "--csv", str(out["csv"])]) == 0
+    text = capsys.readouterr().out
+    assert text.isascii() and "mean_teacher (weight=0.5)" in text and "multiply-adds" in text
+    assert "<svg" in out["report.html"].read_text() and r"\begin{tabular}" in out["tables.tex"].read_text()
+    assert len(read_csv(out["csv"] / "runs.csv")) == 4 and len(read_csv(out["csv"] / "means.csv")) == 3
+    assert cli.run(["compare", str(runs), "--baseline", "nobody", "--no-costs"]) == 2
+    assert "unknown baseline 'nobody'" in capsys.readouterr().err
