@@ -156,8 +156,9 @@ def import_weights(
     """
     from ssmis_core.cli_values import data_options
     from ssmis_core.published_weights import import_weights as import_file
+    from ssmis_core.runs import runs_root
 
-    folder = run_dir or Path("runs") / f"{source}-{file.stem}"
+    folder = run_dir or runs_root() / f"{source}-{file.stem}"
     given: dict[str, Any] = {"dataset": dataset, "labeled": labeled, "data_root": data_root}
     run = import_file(file, source, run_dir=folder, dataset_options=data_options(data_option), **given)
     left_out = run.info["imported"]["left_out"]

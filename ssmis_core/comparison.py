@@ -5,7 +5,8 @@ its value the mean over the test cases. Over cases: would it hold on other patie
 value the mean over the seeds that both have. p-values are those of the paired t-test and of Wilcoxon's signed-rank
 test, each beside its value after Holm for all comparisons with the same baseline, metric, setting and pairing.
 bootstrap_low and _high answer both questions at once: seeds and cases are drawn anew (`statistics.bootstrap_interval`).
-A case that one side misses has no distance. It is left out of that pair, and `left_out` counts how many were.
+With one seed they draw cases alone. A case that one side misses has no distance: it is left out of its seed's pair, and
+`left_out` counts how many were, over all seeds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ METRICS = ("dice", "jaccard", "hd95", "asd")
 SETTING = ("dataset", "dims", "preset", "labeled")  # what two runs must share to be compared
 Contestant = tuple[str, str]  # name, variant
 Scores = Mapping[str, Mapping[str, float]]  # case -> metric -> value
+Pairs = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Scored:
     @property
     def contestant(self) -> Contestant:
         return self.name, self.row["variant"]
+
+
+Runs = Sequence[tuple[Scored, Scored]]  # a and b, a pair a seed
 
 
 def run_row(name: str, run: Run) -> dict[str, Any]:
@@ -170,9 +175,10 @@ def _family(
 ) -> list[dict[str, Any]]:
     """Rows of a family of comparisons; p is corrected by Holm within it, for each metric and pairing by itself."""
     rows = []
+    intervals = {(*pair, metric): _bootstrap(*pair, found, metric) for pair in pairs for metric in METRICS}
     for over in PAIRINGS:
         for metric in METRICS:
-            told = [_compare(a, b, found, metric, over) for a, b in pairs]
+            told = [_compare(a, b, found, metric, over, intervals[a, b, metric]) for a, b in pairs]
             some = [row for row in told if row is not None]
             corrected = [holm([row[test] for row in some]) for test in ("p_value", "p_wilcoxon")]
             for row, p, p_wilcoxon in zip(some, *corrected, strict=True):
@@ -180,19 +186,35 @@ def _family(
     return rows
 
 
+def _bootstrap(
+    a: Contestant, b: Contestant, found: Mapping[Contestant, Mapping[int, Scored]], metric: str
+) -> tuple[float, float, int]:
+    """The interval of a - b over seeds and cases, and how many cases of a seed had no number on one side."""
+    table = differences_of_cases(_both(a, b, found), metric)
+    return *bootstrap_interval(table), sum(math.isnan(value) for row in table for value in row)
+
+
+def _both(a: Contestant, b: Contestant, found: Mapping[Contestant, Mapping[int, Scored]]) -> Runs:
+    """The runs of the seeds that both have."""
+    return [(found[a][seed], found[b][seed]) for seed in sorted(found[a].keys() & found[b].keys())]
+
+
 def _compare(
-    a: Contestant, b: Contestant, found: Mapping[Contestant, Mapping[int, Scored]], metric: str, over: str
+    a: Contestant,
+    b: Contestant,
+    found: Mapping[Contestant, Mapping[int, Scored]],
+    metric: str,
+    over: str,
+    bootstrap: tuple[float, float, int],
 ) -> dict[str, Any] | None:
     """The row of a minus b; None where fewer than two pairs have a number, so that there is no interval."""
-    seeds = sorted(found[a].keys() & found[b].keys())
-    runs = [(found[a][seed], found[b][seed]) for seed in seeds]
-    every = PAIRINGS[over](runs, metric)
-    pairs = [(x, y) for x, y in every if not math.isnan(x - y)]
+    runs = _both(a, b, found)
+    pairs = [(x, y) for x, y in PAIRINGS[over](runs, metric) if not math.isnan(x - y)]
     if len(pairs) < 2:
         return None
     both = [x for x, _ in pairs], [y for _, y in pairs]
     difference = paired_difference(*both)
-    low, high = bootstrap_interval(differences_of_cases(runs, metric))
+    low, high, left_out = bootstrap
     seconds = [sum(run.row["seconds"] for run in side) for side in zip(*runs, strict=True)]
     return {
         "comparison": f"{label(a)} minus {label(b)}",
@@ -202,19 +224,20 @@ def _compare(
         "p_wilcoxon": _rounded(wilcoxon(*both)),
         "bootstrap_low": _rounded(low),
         "bootstrap_high": _rounded(high),
-        "left_out": len(every) - len(pairs),
+        "left_out": left_out,
         "interval_holds_zero": difference.holds_zero,
         "seconds_ratio": round(seconds[0] / seconds[1], 2),
     }
 
 
-Runs = Sequence[tuple[Scored, Scored]]  # a and b, a pair a seed
-Pairs = list[tuple[float, float]]
-
-
 def _over_seeds(runs: Runs, metric: str) -> Pairs:
-    """The two means over cases of every seed."""
-    return [(a.row[metric], b.row[metric]) for a, b in runs]
+    """The two means of every seed, over the cases for which both have a number."""
+    pairs = []
+    for a, b in runs:
+        both = [(a.cases[case][metric], b.cases[case][metric]) for case in a.cases.keys() & b.cases.keys()]
+        known = [(x, y) for x, y in both if not math.isnan(x + y)]
+        pairs.append((_mean([x for x, _ in known]), _mean([y for _, y in known])))
+    return pairs
 
 
 def _over_cases(runs: Runs, metric: str) -> Pairs:

@@ -125,8 +125,8 @@ def difference_tables(report: Report, setting: Setting) -> Iterator[Table]:
         note = (
             "Each case is averaged over the seeds that both have. Interval: Student's, over cases; bootstrap: seeds, "
             "then cases, drawn anew; p of the paired t-test and of Wilcoxon's signed-rank test, corrected by Holm for "
-            "all comparisons of this table; d: mean over standard deviation of the differences; out: cases without a "
-            "number on one side, such as a missed object."
+            "all comparisons of this table; d: mean over standard deviation of the differences; out: cases of a "
+            "seed without a number on one side, such as a missed object."
         )
         if len(rows) > 1:
             yield Table(f"{title}, difference from {report.baseline}: {in_words(setting)}", note, rows, left=1)

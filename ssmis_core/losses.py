@@ -31,6 +31,8 @@ def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
 def supervised_terms(logits: Tensor, prob: Tensor, label: Tensor) -> dict[str, Tensor]:
     """{"cross_entropy": ..., "dice": ...} of labeled samples, squared Dice over the foreground: half their sum is the
     usual supervised loss. logits and their softmax prob: [batch, K, *spatial]; label: [batch, *spatial].
+    The ACDC recipes average their Dice over all K classes; here it is the foreground's in 2D too, so that methods which
+    share this loss differ in what they add to it alone.
     """
     return {"cross_entropy": cross_entropy(logits, label), "dice": dice_loss(prob, label)}
 
@@ -109,8 +111,8 @@ def rectified_consistency(prob: Tensor, mean: Tensor, eps: float = 1e-8) -> tupl
     and e = exp(-D). prob, mean: [batch, K, *spatial], gradients to both.
     Source: Luo et al., URPC (MICCAI 2021), eq. 4 and 5.
     """
-    prob, mean = prob.float(), mean.float()
-    divergence = F.kl_div(torch.log(prob.clamp_min(1e-12)), mean, reduction="none").sum(1, keepdim=True)
+    prob, mean = prob.float().clamp_min(1e-12), mean.float().clamp_min(1e-12)  # the logarithm of 0 has no gradient
+    divergence = (mean * (mean.log() - prob.log())).sum(1, keepdim=True)
     trust = torch.exp(-divergence)
     loss = ((mean - prob) ** 2 * trust).mean() / (trust.mean() + eps) + divergence.mean()
     return loss, divergence

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from torch import Tensor
 from ssmis_core.configuration import configure
 from ssmis_core.datasets import open_dataset
 from ssmis_core.errors import UserError, unknown
+from ssmis_core.files import staged
 from ssmis_core.methods import create_method, method_class
 from ssmis_core.networks.published_keys import (
     load_published,
@@ -47,11 +47,13 @@ WRAPPERS = (
 class Source:
     """Whose files: the method that they belong to, and which of its networks they fill.
 
-    two_heads: whether `out_conv` is the distance head and `out_conv2` the logits; several: encoder and decoders 1, 2...
+    backbones: those that its files come with; two_heads: whether `out_conv` is the distance head and `out_conv2` the
+    logits; several: an encoder and decoders 1, 2 ...
     """
 
     method: str
     networks: tuple[str, ...]
+    backbones: tuple[str, ...] = ("vnet", "unet2d")
     two_heads: bool = False
     several: bool = False
 
@@ -59,9 +61,9 @@ class Source:
 SOURCES = {
     "ssnet": Source("ssnet", ("network",)),
     "mcnet": Source("mcnet", ("network",), several=True),
-    "dtc": Source("dtc", ("network",), two_heads=True),
+    "dtc": Source("dtc", ("network",), ("vnet",), two_heads=True),
     "uamt": Source("uamt", ("student", "teacher")),
-    "ugmcl": Source("ugmcl", ("student", "teacher")),
+    "ugmcl": Source("ugmcl", ("student", "teacher"), ("unet3d",)),
     "tracoco": Source("tracoco", ("network_1", "network_2")),
     "bcp": Source("bcp", ("student", "teacher")),
 }
@@ -97,7 +99,9 @@ def import_weights(
     """
     if source not in SOURCES:
         raise unknown("source of weights", source, SOURCES)
-    path, wanted = Path(file), SOURCES[source]
+    path, wanted, folder = Path(file), SOURCES[source], Path(run_dir)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is there and not empty; choose an empty or new run_dir")
     content = read_state(path)
     found = recognise(content, wanted, path)
     variant = "released" if "released" in method_class(found.method).VARIANTS else "paper"
@@ -115,23 +119,19 @@ def import_weights(
             load_published(getattr(method, name), content, found.rename)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
-    if Path(run_dir).exists() and any(Path(run_dir).iterdir()):
-        raise UserError(f"{run_dir}: is not empty; choose an empty or new run_dir")
-    run = Run.create(run_dir, config)
-    run.save_weights(method.state_dict())
-    run.update(
-        status="imported",
-        iterations_done=0,
-        shape=shape,
-        data_root=None if data_root is None else str(Path(data_root).resolve()),
-        imported={
-            "file": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "from": source,
-            "left_out": [key for key in content if found.rename(key) is None],
-        },
-    )
-    return run
+    told = {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "from": source,
+        "left_out": [key for key in content if found.rename(key) is None],
+    }
+    root = None if data_root is None else str(Path(data_root).resolve())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with staged(folder) as fresh:  # an import that is stopped leaves nothing that bars the next
+        run = Run.create(fresh, config)
+        run.save_weights(method.state_dict())
+        run.update(status="imported", iterations_done=0, shape=shape, data_root=root, imported=told)
+    return Run(folder)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -140,7 +140,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: no such file, expected an author's weights (.pth)")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # what a damaged pickle ends in is whatever its bytes happen to say
         raise UserError(
             f"{path}: cannot be read as weights alone; expected a state dict saved by torch "
             "(a file that holds a whole network would run its code, so it is not opened)"
@@ -149,7 +149,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not _is_named(state) or not all(isinstance(value, Tensor) for value in state.values()):
         keys = ", ".join(list(map(str, content))[:6]) if isinstance(content, Mapping) else type(content).__name__
         raise UserError(f"{path}: holds no state dict (found {keys or 'nothing'}), expected names of tensors")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    if len(plain) < len(state):
+        raise UserError(f"{path}: has tensors both with and without the prefix module., expected one network")
+    bad = [key for key, value in plain.items() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise UserError(f"{path}: {len(bad)} tensors are not finite, {bad[0]} the first; expected trained weights")
+    return plain
 
 
 def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recognised:
@@ -161,6 +167,8 @@ def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recogn
         raise UserError(
             f"{path}: is no V-Net or U-Net of this field (found {keys} ...), expected keys like block_one.conv.0.weight"
         )
+    if network not in source.backbones:
+        raise UserError(f"{path}: is a {network}, but files of {source.method} are {' or '.join(source.backbones)}")
     rename: Callable[[str], str | None] = {"vnet": vnet_key, "unet2d": unet2d_key, "unet3d": unet3d_key}[network]
     options: dict[str, Any] = {"network": network}
     method = source.method
@@ -172,8 +180,9 @@ def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recogn
     if source.several:
         decoders = len({match[1] for key in state if (match := re.match(r"decoder(\d)\.", key))})
         method = "mcnet_plus" if decoders == 3 else method
-        rename = several_decoders_key
-    first, head = (_weight(state, rename, name, path) for name in ("down.0.0.weight", "head.weight"))
+        rename = partial(several_decoders_key, of_one=rename)
+    places = {"down.0.0.weight": "first convolution", "head.weight": "last convolution"}
+    first, head = (_weight(state, rename, name, told, path) for name, told in places.items())
     shape = {
         "num_classes": head.shape[0] + (1 if source.two_heads else 0),  # a sigmoid head leaves the background out
         "dims": first.ndim - 2,
@@ -182,10 +191,14 @@ def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recogn
     return Recognised(method, {**options, "filters": first.shape[0]}, shape, rename)
 
 
-def _weight(state: Mapping[str, Tensor], rename: Callable[[str], str | None], name: str, path: Path) -> Tensor:
+def _weight(
+    state: Mapping[str, Tensor], rename: Callable[[str], str | None], name: str, told: str, path: Path
+) -> Tensor:
     found = next((value for key, value in state.items() if rename(key) == name), None)
     if found is None or found.ndim < 4:
-        raise UserError(f"{path}: has no {name.partition('.')[0]} of a network of this kind; is it a part of the file?")
+        raise UserError(
+            f"{path}: has no {told} of a network of this kind; is it another method's, or a part of a file?"
+        )
     return found
 
 

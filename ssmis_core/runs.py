@@ -207,7 +207,12 @@ def default_run_dir(
     digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     variant = () if config.variant == "paper" else (config.variant,)
     parts = (name or config.method, *variant, config.dataset, config.labeled, config.preset, f"seed{config.seed}")
-    return Path(root or os.environ.get("SSMIS_RUNS") or "runs") / "-".join(map(str, (*parts, digest)))
+    return Path(root or runs_root()) / "-".join(map(str, (*parts, digest)))
+
+
+def runs_root() -> Path:
+    """The folder of the run folders for which nobody names one."""
+    return Path(os.environ.get("SSMIS_RUNS") or "runs")
 
 
 def environment() -> dict[str, Any]:

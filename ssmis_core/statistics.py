@@ -60,10 +60,7 @@ def paired_difference(
     """
     from scipy import stats
 
-    if len(a) != len(b):
-        raise UserError(f"paired comparison of {len(a)} and {len(b)} values: expected as many on both sides")
-    difference = np.asarray(a, float) - np.asarray(b, float)
-    difference = difference[~np.isnan(difference)]
+    difference = _differences(a, b)
     n = len(difference)
     if n < 2:
         raise UserError(f"paired comparison needs two pairs or more, found {n}")
@@ -82,8 +79,8 @@ def wilcoxon(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -
     """
     from scipy import stats
 
-    difference = np.asarray(a, float) - np.asarray(b, float)
-    difference = difference[~np.isnan(difference) & (difference != 0)]
+    difference = _differences(a, b)
+    difference = difference[difference != 0]
     return float(stats.wilcoxon(difference).pvalue) if len(difference) else 1.0
 
 
@@ -162,6 +159,14 @@ def expected_best(std: float, looks: int) -> float:
     z = np.linspace(-8.0, 8.0, 4001)
     density = looks * stats.norm.pdf(z) * stats.norm.cdf(z) ** (looks - 1)  # of the largest
     return float(std * (z * density).sum() * (z[1] - z[0]))
+
+
+def _differences(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> np.ndarray:
+    """a - b of the pairs that have two numbers."""
+    if len(a) != len(b):
+        raise UserError(f"paired comparison of {len(a)} and {len(b)} values: expected as many on both sides")
+    difference = np.asarray(a, float) - np.asarray(b, float)
+    return difference[~np.isnan(difference)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

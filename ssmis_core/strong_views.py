@@ -38,7 +38,8 @@ def jitter(x: Tensor, contrast: Tensor, shift: Tensor) -> Tensor:
 def gaussian_blur(x: Tensor, sigma: float) -> Tensor:
     """Convolution with a Gaussian of standard deviation sigma, in voxels, along every axis; edges are repeated.
 
-    x: [batch, C, *spatial]. The kernel is cut off at 4 sigma, as in scipy.ndimage.gaussian_filter.
+    x: [batch, C, *spatial], of whatever type, also under autocast: an image stays as exact as it was. The kernel is cut
+    off at 4 sigma, as in scipy.ndimage.gaussian_filter.
     """
     radius = int(4.0 * sigma + 0.5)
     if radius < 1:
@@ -46,10 +47,11 @@ def gaussian_blur(x: Tensor, sigma: float) -> Tensor:
     place = torch.arange(-radius, radius + 1, device=x.device, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (place / sigma) ** 2)
     kernel = (kernel / kernel.sum()).to(x.dtype).reshape(1, 1, -1)
-    for axis in range(2, x.ndim):
-        lines = x.movedim(axis, -1)
-        padded = F.pad(lines.reshape(-1, 1, lines.shape[-1]), (radius, radius), mode="replicate")
-        x = F.conv1d(padded, kernel).reshape(lines.shape).movedim(-1, axis)
+    with torch.autocast(x.device.type, enabled=False):
+        for axis in range(2, x.ndim):
+            lines = x.movedim(axis, -1)
+            padded = F.pad(lines.reshape(-1, 1, lines.shape[-1]), (radius, radius), mode="replicate")
+            x = F.conv1d(padded, kernel).reshape(lines.shape).movedim(-1, axis)
     return x
 
 
@@ -71,7 +73,8 @@ def draw_strong_view(name: str, x: Tensor, draws: Draws) -> Tensor:
 def draw_box(name: str, x: Tensor, draws: Draws) -> Tensor:
     """Where each sample of [batch, C, *spatial] shows another image: half of them in a box, the others nowhere.
 
-    A box has 2 to 40 % of the voxels; its first two sides stand as 0.3 to 1/0.3 to one another, a third is between.
+    A box has about 2 to 40 % of the voxels, less where it is cut to the patch; its first two sides stand as 0.3 to
+    1/0.3 to one another, a third is between.
     [batch, 1, *spatial] bool. Draws: "<name>/boxed", "<name>/share", "<name>/ratio", "<name>/corner_<axis>".
     """
     shape, count = x.shape[2:], len(x)

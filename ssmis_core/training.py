@@ -181,14 +181,18 @@ class Training:
             batch = self.batches.at(clock, draws)
             looking = [o for o in self.observers if (self.state.done + 1) % o.every == 0]
             views = Views() if looking else None
+            main: Step | None = None  # of several, a critic's among them, the one that is the method's loss
             for step in self.steps(optimisers, stage, batch, clock, draws, views):
-                self.log.add(self.state.done + 1, {"loss": step.total, **step.terms}, like=step.total)
+                total = {"loss": step.total} if step.updates == "main" or main is None else {}
+                main = step if step.updates == "main" or main is None else main
+                self.log.add(self.state.done + 1, {**total, **step.terms}, like=step.total)
             self.method.after_step(clock)
             self.state.t += 1
             self.state.done += 1
             if views is not None:
                 for observer in looking:
-                    observer.see(clock, batch, step, views, self.bank)
+                    assert main is not None
+                    observer.see(clock, batch, main, views, self.bank)
             if self.state.done % self.config.log_every == 0 or self.state.t == stage.iterations:
                 self.write_row(stage, rate)
                 stop.look()

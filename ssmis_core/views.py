@@ -28,6 +28,7 @@ class View:
     case: tuple[str, ...]
     corner: Tensor
     turn: tuple[Turn, ...]
+    rows: tuple[int, ...] = ()  # of the batch, that the rows of value lie on
 
     def placed(self, sample: int) -> Tensor:
         """[C, *box] of one sample, turned back to its volume's orientation; it starts at corner[sample]."""
@@ -66,4 +67,4 @@ class Views(dict[str, View]):
                 continue
             places = list(range(value.shape[0]) if rows is None else rows)
             case, turn = tuple(batch.case[i] for i in places), tuple(batch.turn[i] for i in places)
-            self[name] = View(name, kind, value.detach(), case, batch.corners(crop)[places], turn)
+            self[name] = View(name, kind, value.detach(), case, batch.corners(crop)[places], turn, tuple(places))

@@ -17,15 +17,13 @@ PLAIN = {"image": "image", "distance": "distance", "noise": "noise", "uncertaint
 def every_view(views: Views, example: Example, *, sample: int, title: str = "What did the method see?") -> go.Figure:
     """A panel for each view that lies on a sample of the batch: an image, a probability, a mask on the image, ...
 
-    views: of `widgets.replay.look`; sample: number in the batch, labeled ones first. Features of many channels and
-    what lies on no patch are left out. Raises UserError for a sample that no view lies on.
+    views: of `widgets.replay.look`; sample: number in the batch, labeled ones first. Features, and what lies on no
+    patch, are left out. Raises UserError for a sample without a view that can be drawn.
     """
-    found = {name: row for name, view in views.items() if (row := row_of(view, example, sample)) is not None}
-    if not found:
-        raise UserError(f"every_view: no view lies on sample {sample} of {len(example.batch.image)}")
+    found = {name: row for name, view in views.items() if (row := row_of(view, sample)) is not None}
     parts = []
     for name, row in sorted(found.items(), key=lambda item: item[0] != "image"):
-        view, told, image = views[name], name.replace("_", " "), under(name, views, example, sample)
+        view, told, image = views[name], name.replace("_", " "), under(name, views, sample)
         if view.kind in PLAIN:
             parts.append(Panel(array(view, row)[0], told, kind=PLAIN[view.kind]))
         elif view.kind == "probability":
@@ -37,22 +35,24 @@ def every_view(views: Views, example: Example, *, sample: int, title: str = "Wha
             pens = style.class_colours(max(2, int(view.value.max()) + 1))
             outlines = [Outline(label == k, f"class {k}", colour) for k, colour in enumerate(pens, start=1)]
             parts.append(Panel(image, told, outlines=outlines))
+    if not parts:
+        raise UserError(f"every_view: nothing to draw lies on sample {sample} of {len(example.batch.image)}")
     alt = f"Views of one sample: {', '.join(part.title for part in parts)}."
     return panels(parts, title=title, alt=alt, spacing=example.spacing, columns=min(4, len(parts)), panel_height=190)
 
 
-def under(name: str, views: Views, example: Example, sample: int) -> np.ndarray | None:
-    """The image that a mask or label lies on: that of its own name ("strong_1_image" for "strong_1_label"), or any."""
-    for image in (f"{name.rpartition('_')[0]}_image", "image"):
-        row = row_of(views[image], example, sample) if image in views else None
+def under(name: str, views: Views, sample: int) -> np.ndarray | None:
+    """The image that a mask or label lies on: that of its own name, else the sample's.
+
+    Of "strong_1_label" that is "strong_1_image", of "target_l_u" it is "mix_l_u".
+    """
+    for image in (f"{name.rpartition('_')[0]}_image", f"mix_{name.partition('_')[2]}", "image"):
+        row = row_of(views[image], sample) if image in views else None
         if row is not None:
             return array(views[image], row)[0]
     return None
 
 
-def row_of(view: View, example: Example, sample: int) -> int | None:
-    """The row of a view that lies on a sample of the batch; None where it has none. Views may lie on some samples."""
-    cases, rows = example.batch.case, len(view.case)
-    starts = (i for i in range(len(cases) - rows + 1) if rows and cases[i : i + rows] == view.case)
-    first = next(starts, None)
-    return sample - first if first is not None and first <= sample < first + rows else None
+def row_of(view: View, sample: int) -> int | None:
+    """The row of a view that lies on a sample of the batch; None where it has none."""
+    return view.rows.index(sample) if sample in view.rows else None

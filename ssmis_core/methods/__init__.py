@@ -45,7 +45,7 @@ def from_other_packages() -> dict[str, str]:
     return {found.name: found.value for found in entry_points(group="ssmis.methods")}
 
 
-METHODS.update(from_other_packages())
+METHODS.update({name: place for name, place in from_other_packages().items() if name not in METHODS})
 
 
 def method_class(name: str) -> type[Method]:
@@ -53,7 +53,12 @@ def method_class(name: str) -> type[Method]:
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     module, _, attribute = METHODS[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, TypeError) as error:
+        if module.startswith("ssmis_core."):
+            raise
+        raise UserError(f"method {name}: {METHODS[name]} of another package cannot be had ({error})") from error
 
 
 def variant_options(name: str, variant: str) -> Mapping[str, Any]:

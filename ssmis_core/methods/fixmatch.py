@@ -95,15 +95,19 @@ class FixMatch(Method):
             views.keep("probability", batch, probability=p)
             views.keep("label", batch, 0, rows, pseudo_label=weak.label[:, None])
             views.keep("mask", batch, 0, rows, trusted=weak.sure)
-        total = self.total(terms, further, weak)
-        return Step(total, {**terms, "sure": weak.sure.mean()})
+        terms |= self.further_terms(further, weak)
+        return Step(self.total(terms), {**terms, "sure": weak.sure.mean()})
 
     def weak_pass(self, image: Tensor, labeled: int) -> tuple[Tensor, Tensor | None]:
         """Logits of all samples; and whatever else a descendant's total asks of this pass."""
         return self.network(image).logits, None
 
-    def total(self, terms: dict[str, Tensor], further: Tensor | None, weak: Taught) -> Tensor:
-        """The sum to go down."""
+    def further_terms(self, further: Tensor | None, weak: Taught) -> dict[str, Tensor]:
+        """Terms of what `weak_pass` gave beside the logits; none here."""
+        return {}
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum of the terms."""
         supervised = 0.5 * (terms["cross_entropy"] + terms["dice"])
         return supervised + self.options.strong_weight * terms["strong_1"]
 

@@ -38,7 +38,8 @@ class MCNetOptions(DiceOptions):
         super().__post_init__()
         if self.decoders not in (2, 3):
             raise UserError(f"option decoders={self.decoders}: expected 2 or 3")
-        self._above_0("temperature")
+        if not 0.02 <= self.temperature <= 1.0:  # powers of 1/T: below they vanish, above their slope at 0 has no end
+            raise UserError(f"option temperature={self.temperature}: expected 0.02 to 1")
         if self.network == "unet3d":
             raise UserError("option network='unet3d': has one decoder alone, expected vnet or unet2d")
         self._not_negative("supervised_weight")

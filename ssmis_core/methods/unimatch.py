@@ -49,9 +49,11 @@ class UniMatch(FixMatch):
         logits = network.decode(levels).logits
         return logits[: len(image)], logits[len(image) :]
 
-    def total(self, terms: dict[str, Tensor], further: Tensor | None, weak: Taught) -> Tensor:
+    def further_terms(self, further: Tensor | None, weak: Taught) -> dict[str, Tensor]:
         assert further is not None
+        return {"feature": self.pseudo_label_loss(further, weak)}
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
         o = self.options
-        terms["feature"] = self.pseudo_label_loss(further, weak)
         strong = o.strong_weight * (terms["strong_1"] + terms["strong_2"])
         return 0.5 * (0.5 * (terms["cross_entropy"] + terms["dice"]) + strong + o.feature_weight * terms["feature"])

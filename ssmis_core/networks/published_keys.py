@@ -28,6 +28,7 @@ _UNET2D_BLOCKS = {
     "in_conv.conv_conv": "down.0",
     **{f"down{i}.maxpool_conv.1.conv_conv": f"down.{i}" for i in range(1, 5)},
     **{f"up{i + 1}.conv1x1": f"narrow.{i}" for i in range(4)},
+    **{f"up{i + 1}.up": f"narrow.{i}" for i in range(4)},  # a decoder that goes up by transposed convolutions
     **{f"up{i + 1}.conv.conv_conv": f"up.{i}" for i in range(4)},
     "out_conv": "head",
 }
@@ -48,12 +49,15 @@ def vnet_key(key: str, *, two_heads: bool = False) -> str | None:
     return None
 
 
-def several_decoders_key(key: str) -> str | None:
-    """Our name of a parameter of MC-Net's and MC-Net+'s V-Net: `encoder.*` and `decoder1.*` to `decoder3.*`."""
+def several_decoders_key(key: str, *, of_one: Callable[[str], str | None] = vnet_key) -> str | None:
+    """Our name of a parameter of MC-Net and MC-Net+: `encoder.*` and `decoder1.*` to `decoder3.*`.
+
+    of_one: the rule of the network with one decoder, `vnet_key` or `unet2d_key`.
+    """
     match = re.fullmatch(r"decoder(\d)\.(.+)", key)
     if match is None:
-        return vnet_key(key) if key.startswith("encoder.") else None
-    own = vnet_key(match[2])
+        return of_one(key) if key.startswith("encoder.") else None
+    own = of_one(f"decoder.{match[2]}")
     return own if own is None or match[1] == "1" else f"others.{int(match[1]) - 2}.{own}"
 
 
@@ -74,17 +78,13 @@ def unet3d_key(key: str) -> str | None:
     return None
 
 
-def critic_key(key: str) -> str | None:
-    """Our name of a parameter of SASSNet's discriminator."""
-    places = {"conv0": "of_map", "conv1": "of_image", **{f"conv{i + 2}": f"deeper.{i}" for i in range(3)}}
-    name, _, rest = key.partition(".")
-    return f"{places.get(name, name)}.{rest}" if name in (*places, "classifier") else None
-
-
 def load_published(network: nn.Module, state: Mapping[str, Tensor], rename: Callable[[str], str | None]) -> None:
     """Load a published state dict through a renaming; UserError lists what is missing or of another shape."""
     mapped = {new: value for key, value in state.items() if (new := rename(key)) is not None}
     own = network.state_dict()
+    for key in own:  # a count that files of old torch do not have, and that nothing here reads
+        if key.endswith("num_batches_tracked"):
+            mapped.setdefault(key, own[key])
     missing = [key for key in own if key not in mapped]
     wrong = [key for key in own if key in mapped and own[key].shape != mapped[key].shape]
     if missing or wrong:

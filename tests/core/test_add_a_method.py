@@ -13,8 +13,9 @@ import pytest
 from ssmis_core import cli
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import open_dataset
+from ssmis_core.errors import UserError
 from ssmis_core.evaluation import evaluate_run
-from ssmis_core.methods import METHODS, from_other_packages
+from ssmis_core.methods import METHODS, from_other_packages, method_class
 from ssmis_core.runs import Run
 
 PAGE = Path(__file__).parents[2] / "docs" / "add_a_method.md"
@@ -86,6 +87,14 @@ def test_a_package_of_ones_own_is_found_by_its_entry_point(tmp_path: Path, monke
     (folder / "entry_points.txt").write_text(f"[{group}]\n{line.replace(chr(34), '')}\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert from_other_packages() == {"pi_model": "pi_model:PiModel"}
+
+
+@pytest.mark.parametrize("place", ["nowhere:Thing", "json:Nope", "json"])
+def test_a_package_that_is_broken_is_one_line(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "broken", place)
+    with pytest.raises(UserError, match=f"method broken: {place} of another package cannot be had") as caught:
+        method_class("broken")
+    assert "\n" not in str(caught.value)
 
 
 def test_files_that_the_page_names_exist_and_have_what_it_says() -> None:

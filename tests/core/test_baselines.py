@@ -227,7 +227,7 @@ def test_the_total_of_unimatch_is_half_of_its_weighted_terms(make_batch: Make) -
     ("name", "options", "message"),
     [
         ("mcnet", {"decoders": 4}, "option decoders=4: expected 2 or 3"),
-        ("mcnet", {"temperature": 0}, r"option temperature=0\.0: expected a number above 0"),
+        ("mcnet", {"temperature": 0}, r"option temperature=0\.0: expected 0\.02 to 1"),
         ("mcnet", {"network": "unet3d", "norm": "instance"}, "option network='unet3d': has one decoder alone"),
         (
             "dtc",

@@ -56,7 +56,10 @@ def test_pairs_with_a_missed_case_are_counted_and_both_tests_are_told() -> None:
     ours = [scored("ours", 0, {"a": 0.9, "b": 0.8, "c": NAN}), scored("ours", 1, {"a": NAN, "b": 1.0, "c": NAN})]
     rows = differences([*BASE, *ours], ["base"])
     row = of(rows, "ours minus base", "cases", "hd95")
-    assert row["left_out"] == 1 and of(rows, "ours minus base", "seeds")["left_out"] == 0
+    assert row["left_out"] == of(rows, "ours minus base", "seeds")["left_out"] == 3  # c twice, and a once
+    seeds = of(rows, "ours minus base", "seeds")
+    expected = paired_difference([0.85, 1.0], [0.6, 0.8])  # over the cases that both have: a and b, then b alone
+    assert (seeds["mean"], seeds["low"]) == pytest.approx((expected.mean, expected.low), rel=1e-3)
     assert row["p_wilcoxon"] == pytest.approx(wilcoxon([0.9, 0.9], [0.5, 0.75]))
     table = [[0.4, 0.1, NAN], [NAN, 0.2, NAN]]
     assert (row["bootstrap_low"], row["bootstrap_high"]) == pytest.approx(bootstrap_interval(table), rel=1e-4)

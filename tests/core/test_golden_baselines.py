@@ -16,7 +16,7 @@ from ssmis_core.losses import confident_dice, probabilities, sharpen
 from ssmis_core.methods import create_method, dtc
 from ssmis_core.networks import Output, VNet
 from ssmis_core.networks.critic import Critic
-from ssmis_core.networks.published_keys import critic_key, load_published, several_decoders_key
+from ssmis_core.networks.published_keys import load_published, several_decoders_key
 from ssmis_core.views import Views
 
 Load = Callable[[str], dict[str, np.ndarray]]
@@ -35,6 +35,13 @@ def close(actual: Tensor | float, stored: Any, **tolerance: float) -> None:
     expected = torch.as_tensor(np.asarray(stored), dtype=torch.float32)
     actual = torch.as_tensor(actual, dtype=torch.float32).detach()
     torch.testing.assert_close(actual, expected, **{"rtol": 1e-5, "atol": 0.0, **tolerance})
+
+
+def critic_key(key: str) -> str | None:
+    """Our name of a parameter of SASSNet's discriminator."""
+    places = {"conv0": "of_map", "conv1": "of_image", **{f"conv{i + 2}": f"deeper.{i}" for i in range(3)}}
+    name, _, rest = key.partition(".")
+    return f"{places.get(name, name)}.{rest}" if name in (*places, "classifier") else None
 
 
 class Script(nn.Module):

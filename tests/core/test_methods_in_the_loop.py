@@ -95,6 +95,15 @@ def test_every_method_trains_with_the_2d_unet(name: str, small: Tiny, quietly: Q
     check_prediction(run, dims=2, num_classes=2)
 
 
+def test_of_a_method_that_steps_twice_the_logged_loss_is_its_own_and_not_its_critics(
+    small: Tiny, quietly: Quietly, tmp_path: Path
+) -> None:
+    config = small("sassnet", log_every=1, weight=1.0, ramp="none")
+    for row in quietly(config, tmp_path / "run").rows("history"):
+        own = row["dice"] + 0.3 * row["distance"] + row["adversarial"]
+        assert row["loss"] == pytest.approx(own, rel=1e-5) and row["critic"] > 0
+
+
 def test_mixed_precision_trains_close_to_float32(small: Tiny, quietly: Quietly, tmp_path: Path) -> None:
     settings = {"dropout": 0.0, "log_every": 1}
     rows = [

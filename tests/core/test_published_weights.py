@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from ssmis_core import cli, train
 from ssmis_core.errors import UserError
+from ssmis_core.methods import create_method
 from ssmis_core.methods.dtc import with_background
 from ssmis_core.published_weights import SOURCES, import_weights
 from ssmis_core.runs import Run
@@ -73,6 +76,33 @@ def test_three_decoders_are_mc_net_plus(published: Callable[..., dict[str, Tenso
     assert run.config.method == "mcnet_plus" and len(run.method().network.others) == 2
 
 
+def test_the_unet_of_mc_net_on_acdc_is_recognised_by_its_decoders() -> None:
+    """Keys as its code names them: `conv1x1` where a decoder interpolates, `up` where it has transposed weights."""
+    network = create_method("mcnet", dims=2, num_classes=4, filters=2, network="unet2d", norm="batch").network
+    state = {}
+    for key, value in network.state_dict().items():
+        which = 2 if key.startswith("others.0.") else 1
+        place, rest = re.fullmatch(r"(down\.\d|narrow\.\d|up\.\d|head)\.(.+)", key.removeprefix("others.0.")).groups()  # type: ignore[union-attr]
+        kind, _, number = place.partition(".")
+        theirs = {
+            "down": "encoder." + ("in_conv" if number == "0" else f"down{number}.maxpool_conv.1") + ".conv_conv",
+            "narrow": f"decoder{which}.up{int(number or 0) + 1}." + ("up" if which == 2 else "conv1x1"),
+            "up": f"decoder{which}.up{int(number or 0) + 1}.conv.conv_conv",
+            "head": f"decoder{which}.out_conv",
+        }[kind]
+        state[f"{theirs}.{rest}"] = value
+    given = {"dataset": "phantom", "labeled": 4, "dataset_options": {"dims": 2, "size": 32, "num_classes": 4}}
+    run = import_weights(save(state), "mcnet", run_dir="run", **given)
+    assert run.config.method == "mcnet" and run.info["imported"]["left_out"] == []
+    x = torch.randn(1, 1, 32, 32)
+    torch.testing.assert_close(run.method().predict(x), network.eval()(x).logits.detach().softmax(1))
+
+
+def test_files_of_an_older_torch_lack_a_count_that_nothing_reads(published: Callable[..., dict[str, Tensor]]) -> None:
+    state = {key: value for key, value in published("ssnet").items() if "num_batches_tracked" not in key}
+    assert import_weights(save(state), "ssnet", run_dir="run", **PHANTOM).status == "imported"
+
+
 def test_the_unet_of_acdc_is_recognised_and_what_lies_beside_it_is_left_out(
     published: Callable[..., dict[str, Tensor]], golden: Load
 ) -> None:
@@ -118,7 +148,7 @@ def test_the_command_makes_a_run_that_evaluates_and_that_training_leaves_alone(
         train(run.config, run_dir="run", device="cpu")
     assert contents(Path("run")) == before
     assert cli.run([*command, "--run-dir", "run"]) == 2
-    assert "run: is not empty" in capsys.readouterr().err and contents(Path("run")) == before
+    assert "run: is there and not empty" in capsys.readouterr().err and contents(Path("run")) == before
 
 
 class Harmful:
@@ -139,9 +169,12 @@ def damaged(state: dict[str, Tensor]) -> dict[str, tuple[str, Any, str]]:
         "a list": ("ssnet", [1, 2], "holds no state dict (found list)"),
         "another network": ("ssnet", torch.nn.Linear(2, 2).state_dict(), "is no V-Net or U-Net of this field"),
         "a part": ("ssnet", part, "published weights do not fit: missing ['up.3.0.weight'"),
+        "not numbers": ("ssnet", {key: value * math.nan for key, value in state.items()}, "tensors are not finite"),
+        "two networks": ("ssnet", {**state, "module.x": torch.ones(1), "x": torch.ones(1)}, "both with and without"),
+        "another backbone": ("ugmcl", state, "is a vnet, but files of ugmcl are unet3d"),
         "other sizes": ("ssnet", wide, "other shape ['down.1.0.weight'"),
-        "one head": ("dtc", state, "has no head of a network of this kind"),
-        "one decoder": ("mcnet", state, "has no head of a network of this kind"),
+        "one head": ("dtc", state, "has no last convolution of a network of this kind"),
+        "one decoder": ("mcnet", state, "has no last convolution of a network of this kind"),
     }
 
 
@@ -166,9 +199,21 @@ def test_a_cut_file_an_unknown_source_and_another_number_of_classes_are_one_line
     four = {**PHANTOM, "dataset_options": {"size": (32, 16, 16), "num_classes": 4}}
     with pytest.raises(UserError, match="its network has num_classes 2, not 4 as phantom has"):
         import_weights(path, "ssnet", run_dir="run", **four)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(UserError, match="cannot be read as weights alone"):
-        import_weights(path, "ssnet", run_dir="run", **PHANTOM)
+    whole = path.read_bytes()
+    for content in (
+        whole[:2000],
+        whole[:-3000],
+        b"",
+        b"\x80",
+        whole[:300] + b"\xff" * 40 + whole[340:2000],
+        b"PK\x03\x04",
+    ):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="cannot be read as weights alone"):
+            import_weights(path, "ssnet", run_dir="run", **PHANTOM)
+    Path("file").write_text("not a folder")
+    with pytest.raises(UserError, match="file: is there and not empty"):
+        import_weights(path, "ssnet", run_dir="file", **PHANTOM)
     with pytest.raises(UserError, match="no such file"):
         import_weights("none.pth", "ssnet", run_dir="run", **PHANTOM)
     assert not Path("run").exists()

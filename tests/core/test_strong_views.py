@@ -33,6 +33,13 @@ def test_a_blur_of_less_than_a_voxel_leaves_the_image() -> None:
     assert torch.equal(gaussian_blur(x, 0.1), x)
 
 
+def test_mixed_precision_leaves_a_blurred_image_as_exact_as_it_was() -> None:
+    x = noise(2, (16, 16))
+    exact = gaussian_blur(x, 1.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(gaussian_blur(x, 1.5), exact)
+
+
 @given(st.floats(0.5, 1.5), st.floats(-0.5, 0.5), st.floats(0.1, 100), st.floats(-1000, 1000))
 def test_contrast_and_brightness_are_relative_to_the_image_whatever_its_units(
     contrast: float, shift: float, scale: float, offset: float

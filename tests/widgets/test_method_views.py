@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from ssmis_core.configuration import configure
@@ -10,8 +11,8 @@ from ssmis_core.errors import UserError
 from ssmis_core.methods import METHODS
 from ssmis_core.views import Views
 from widgets import style
-from widgets.method_views import every_view
-from widgets.replay import Example, example_batch, fresh, look
+from widgets.method_views import every_view, under
+from widgets.replay import Example, array, example_batch, fresh, look
 
 SIZES = {2: (32, 32), 3: (32, 32, 16)}
 
@@ -36,12 +37,19 @@ def test_every_view_on_a_sample_has_a_panel(name: str) -> None:
         figure = every_view(views, example, sample=sample)
         titles = {note.text for note in figure.layout.annotations}
         drawn = {
-            view.name.replace("_", " ")
-            for view in views.values()
-            if batch.case[sample] in view.case and view.kind != "features"
+            view.name.replace("_", " ") for view in views.values() if sample in view.rows and view.kind != "features"
         }
         assert titles == drawn and "image" in titles
         assert style.alt_text(figure) and figure.layout.title.text
+
+
+def test_what_lies_on_a_mix_is_drawn_on_the_mix() -> None:
+    _, views = seen("bcp")
+    mix, image = (under(name, views, 0) for name in ("target_l_u", "label"))
+    assert mix is not None and image is not None
+    np.testing.assert_array_equal(mix, array(views["mix_l_u"], 0)[0])
+    np.testing.assert_array_equal(image, array(views["image"], 0)[0])
+    assert not np.array_equal(mix, image)
 
 
 def test_volumes_are_drawn_slice_by_slice() -> None:
@@ -52,5 +60,5 @@ def test_volumes_are_drawn_slice_by_slice() -> None:
 
 def test_a_sample_that_is_not_there_is_one_line() -> None:
     example, views = seen("supervised")
-    with pytest.raises(UserError, match="every_view: no view lies on sample 9 of"):
+    with pytest.raises(UserError, match="every_view: nothing to draw lies on sample 9 of"):
         every_view(views, example, sample=9)
