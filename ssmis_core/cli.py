@@ -16,7 +16,7 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
 
-from ssmis_core import __version__, cli_check, cli_compare, cli_data, cli_prepare, cli_runs
+from ssmis_core import __version__, cli_check, cli_compare, cli_data, cli_import, cli_prepare, cli_runs
 from ssmis_core.errors import NonFiniteLoss, UserError
 
 USER_MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
@@ -36,7 +36,7 @@ data.command("prepare")(cli_prepare.prepare)
 data.command("check")(cli_check.check)
 app.command()(cli_runs.methods)
 app.command()(cli_runs.train)
-app.command()(cli_runs.import_weights)
+app.command()(cli_import.import_weights)
 app.command()(cli_runs.stop)
 app.command()(cli_runs.evaluate)
 app.command()(cli_runs.predict)

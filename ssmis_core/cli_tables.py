@@ -59,11 +59,7 @@ def results(summary: Mapping[str, Any]) -> str:
 def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
     """The lines below a table of results that say what its numbers are."""
     said: Mapping[str, Any] = summary["conventions"]
-    weights = PROTOCOLS.get(said["checkpoint_protocol"], said["checkpoint_protocol"])
-    if said["status"] == "imported":
-        weights = "imported; how they were selected is for their authors to say"
-    elif said["status"] != "finished":
-        weights += f" (training {said['status']} at iteration {said['iteration']} of {iterations})"
+    weights = weights_in_words(said["checkpoint_protocol"], said["status"], said["iteration"], iterations)
     component = "the largest component of each class" if said["largest_component"] else "nothing removed"
     lines = [
         f"{summary['cases']} {said['split']} cases, mean (standard deviation); weights: {weights}.",
@@ -77,6 +73,14 @@ def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
     if "voxel_size" in said:
         lines.append(f"Voxel size: {said['voxel_size']}.")
     return "\n".join(lines)
+
+
+def weights_in_words(protocol: str, status: str, done: int, iterations: int) -> str:
+    """Which weights of a run were scored: those of its protocol, of a training cut short, or imported ones."""
+    if status == "imported":
+        return "imported; how they were selected is for their authors to say"
+    cut = "" if status == "finished" else f" (training {status} at iteration {done} of {iterations})"
+    return f"{PROTOCOLS.get(protocol, protocol)}{cut}"
 
 
 def methods(overviews: Sequence[Overview]) -> str:

@@ -66,6 +66,7 @@ def run_row(name: str, run: Run) -> dict[str, Any]:
         "labeled": config.labeled,
         "seed": config.seed,
         "iterations": config.iterations,
+        "iterations_done": info.get("iterations_done", 0),
         "protocol": config.protocol,
         "status": info["status"],
         "error": info.get("error") or "",

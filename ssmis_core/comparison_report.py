@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ssmis_core.cli_tables import PROTOCOLS
+from ssmis_core.cli_tables import weights_in_words
 from ssmis_core.comparison import SETTING, Scored, differences, label, means
 from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
 from ssmis_core.errors import UserError, unknown
@@ -21,15 +21,23 @@ UNITS = {"dice": ("Dice %", 100.0), "jaccard": ("Jaccard %", 100.0), "hd95": ("9
 PRINTED = {"supervised": ("V-Net", "U-Net")}  # papers name the labeled cases' baseline after its network
 NOTHING = "-"
 Setting = tuple[Any, ...]
+Costs = Mapping[tuple[Setting, str], ModelCost]
+TESTS = {"p_value": "p_holm", "p_wilcoxon": "p_wilcoxon_holm"}
+DIFFERENCE = ("95 % interval", "bootstrap", "t: p (Holm)", "Wilcoxon: p (Holm)", "d", "out")
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that is told of some runs. costs: of each contestant by its label, where they were worked out."""
+    """All that is told of some runs.
+
+    rows: the differences from the baseline, as `comparison.differences` has them; costs: of contestants by setting and
+    label, where they were worked out.
+    """
 
     scored: Sequence[Scored]
-    baseline: str | None
-    costs: Mapping[str, ModelCost]
+    baseline: str
+    rows: Sequence[Mapping[str, Any]]
+    costs: Costs
 
     @property
     def settings(self) -> list[Setting]:
@@ -39,19 +47,16 @@ class Report:
     def within(self, setting: Setting) -> list[Scored]:
         return [one for one in self.scored if one.setting == setting]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The differences from the baseline, as `comparison.differences` has them."""
-        return differences(self.scored, [self.baseline] if self.baseline else [])
 
-
-def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Mapping[str, ModelCost]) -> Report:
+def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs) -> Report:
     """A report; baseline: a contestant's name, None for "supervised" where it is there, else the first one."""
     names = list(dict.fromkeys(one.name for one in scored))
     if not names:
         raise UserError("compare: no run, expected at least one run folder")
     if baseline is not None and baseline not in names:
         raise unknown("baseline", baseline, names)
-    return Report(scored, baseline or ("supervised" if "supervised" in names else names[0]), costs)
+    baseline = baseline or ("supervised" if "supervised" in names else names[0])
+    return Report(scored, baseline, differences(scored, [baseline]), costs)
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -77,51 +82,24 @@ def score_table(report: Report, setting: Setting) -> Table:
             cells.append(_number(mean) + ("" if math.isnan(half) else f" ± {half:.2f}"))
         name = label((row["name"], row["variant"]))
         rows.append((name, str(row["seeds"]), *cells, f"{row['missed']:g}", _number(row["seconds"], 0)))
-    protocols = {PROTOCOLS.get(one.row["protocol"], one.row["protocol"]) for one in report.within(setting)}
+    weights = {_weights(one) for one in report.within(setting)}
     cases = sorted({one.row["cases"] for one in report.within(setting)})
     note = (
         f"Mean over seeds ± half of the 95 % interval over seeds; {' or '.join(map(str, cases))} test cases each; "
-        f"distances in voxels, without objects that were missed; weights: {'; '.join(sorted(protocols))}."
+        f"distances in voxels, without objects that were missed; weights: {'; '.join(sorted(weights))}."
     )
     return Table(f"Scores: {in_words(setting)}", note, rows, left=1)
 
 
 def difference_tables(report: Report, setting: Setting) -> Iterator[Table]:
     """Of Dice and 95HD: every contestant minus the baseline over cases, with intervals and both tests."""
-    where = dict(zip(SETTING, setting, strict=True))
+    where = {**dict(zip(SETTING, setting, strict=True)), "over": "cases", "against": "baseline"}
     for metric in ("dice", "hd95"):
         title, factor = UNITS[metric]
-        rows: list[tuple[str, ...]] = [
-            (
-                "comparison",
-                "cases",
-                title,
-                "95 % interval",
-                "bootstrap",
-                "t: p (Holm)",
-                "Wilcoxon: p (Holm)",
-                "d",
-                "out",
-            )
-        ]
-        for row in report.rows():
-            if row["metric"] != metric or row["over"] != "cases" or any(row[key] != where[key] for key in where):
-                continue
-            if row["against"] != "baseline":
-                continue
-            rows.append(
-                (
-                    row["comparison"],
-                    str(row["n"]),
-                    f"{factor * row['mean']:+.2f}",
-                    f"{factor * row['low']:+.2f} to {factor * row['high']:+.2f}",
-                    f"{factor * row['bootstrap_low']:+.2f} to {factor * row['bootstrap_high']:+.2f}",
-                    f"{_p(row['p_value'])} ({_p(row['p_holm'])})",
-                    f"{_p(row['p_wilcoxon'])} ({_p(row['p_wilcoxon_holm'])})",
-                    f"{row['effect_size']:+.2f}",
-                    str(row["left_out"]),
-                )
-            )
+        rows: list[tuple[str, ...]] = [("comparison", "cases", title, *DIFFERENCE)]
+        for row in report.rows:
+            if row["metric"] == metric and all(row[key] == value for key, value in where.items()):
+                rows.append((row["comparison"], str(row["n"]), *_difference(row, factor)))
         note = (
             "Each case is averaged over the seeds that both have. Interval: Student's, over cases; bootstrap: seeds, "
             "then cases, drawn anew; p of the paired t-test and of Wilcoxon's signed-rank test, corrected by Holm for "
@@ -132,11 +110,19 @@ def difference_tables(report: Report, setting: Setting) -> Iterator[Table]:
             yield Table(f"{title}, difference from {report.baseline}: {in_words(setting)}", note, rows, left=1)
 
 
+def _difference(row: Mapping[str, Any], factor: float) -> tuple[str, ...]:
+    """The cells of a row of `comparison.differences`: the mean, then DIFFERENCE."""
+    mean, *ends = (f"{factor * row[key]:+.2f}" for key in ("mean", "low", "high", "bootstrap_low", "bootstrap_high"))
+    tests = (f"{_p(row[test])} ({_p(row[holm])})" for test, holm in TESTS.items())
+    apart = f"{ends[0]} to {ends[1]}", f"{ends[2]} to {ends[3]}"
+    return (mean, *apart, *tests, f"{row['effect_size']:+.2f}", str(row["left_out"]))
+
+
 def cost_table(report: Report, setting: Setting) -> Table:
     """A line a contestant: parameters, multiply-adds of an answer, seconds an iteration."""
     rows: list[tuple[str, ...]] = [("method", "parameters", "trained", "multiply-adds", "s/iteration")]
     for name in dict.fromkeys(label(one.contestant) for one in report.within(setting)):
-        cost = report.costs.get(name)
+        cost = report.costs.get((setting, name))
         if cost is not None:
             counts = (
                 f"{cost.parameters / 1e6:.2f} M",
@@ -221,6 +207,11 @@ def _list_of_runs(report: Report) -> str:
         for one in report.scored
     )
     return f'<details><summary>{len(report.scored)} runs</summary><ul class="quiet">{runs}</ul></details>'
+
+
+def _weights(one: Scored) -> str:
+    row = one.row
+    return weights_in_words(row["protocol"], row["status"], row["iterations_done"], row["iterations"])
 
 
 def in_words(setting: Setting) -> str:

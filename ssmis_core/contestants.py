@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ssmis_core.comparison import Scored, score
+from ssmis_core.configuration import Configuration
 from ssmis_core.errors import UserError
 from ssmis_core.methods import METHODS
 from ssmis_core.runs import Run
+
+HOW = ("seed", "log_every", "deterministic", "compile")  # settings that make no other contestant
+CONVENTIONS = ("empty", "largest_component", "split", "hd95", "asd", "distances", "grid")  # of a summary
 
 
 def read_runs(paths: Sequence[Path]) -> list[Scored]:
@@ -19,18 +23,28 @@ def read_runs(paths: Sequence[Path]) -> list[Scored]:
     A folder that is no run itself stands for the evaluated runs in it, in the order of METHODS. A contestant is named
     after its method; where two of one method and variant differ in settings, what each has otherwise than the first is
     told with it.
-    Raises UserError for a folder without runs, a run that is not evaluated, and two runs of one contestant and seed.
+    Raises UserError for a folder without runs, a run that is not evaluated, two runs of one contestant and seed, and
+    runs that were not scored by the same conventions.
     """
     runs = [run for path in paths for run in _runs_in(path)]
-    keys = [_key(run) for run in runs]
-    named: list[Scored] = []
+    configs = [run.config for run in runs]
     seen: dict[tuple[str, int], Path] = {}
-    for run, key in zip(runs, keys, strict=True):
-        before = seen.setdefault((key, run.config.seed), run.path)
+    for run, config in zip(runs, configs, strict=True):
+        before = seen.setdefault((json.dumps(_settings(config), sort_keys=True, default=str), config.seed), run.path)
         if before != run.path:
             raise UserError(f"{before} and {run.path}: are runs of the same settings and seed, expected one of them")
-        named.append(score(_name(run, runs), run))
-    return named
+    _check_conventions(runs)
+    return [score(_name(config, configs), run) for run, config in zip(runs, configs, strict=True)]
+
+
+def _check_conventions(runs: Sequence[Run]) -> None:
+    """UserError where two runs were not scored alike: their numbers would not mean the same."""
+    told = [run.summary["conventions"] for run in runs]
+    for run, said in zip(runs, told, strict=True):
+        for key in CONVENTIONS:
+            if said.get(key) != told[0].get(key):
+                found = f"{key} {said.get(key)}, not {told[0].get(key)} as {runs[0].path}"
+                raise UserError(f"{run.path}: was scored with {found}; evaluate both alike")
 
 
 def _runs_in(path: Path) -> list[Run]:
@@ -52,23 +66,17 @@ def _runs_in(path: Path) -> list[Run]:
     return runs
 
 
-def _settings(run: Run) -> dict[str, Any]:
+def _settings(config: Configuration) -> dict[str, Any]:
     """All that makes a contestant: the configuration without the seed and what only says how it was run."""
-    config = run.config.as_dict()
-    rest = {
-        key: config[key] for key in config if key not in ("seed", "options", "log_every", "deterministic", "compile")
-    }
-    return {**rest, **config["options"]}
+    values = config.as_dict()
+    options = values.pop("options")
+    return {**{key: value for key, value in values.items() if key not in HOW}, **options}
 
 
-def _key(run: Run) -> str:
-    return json.dumps(_settings(run), sort_keys=True, default=str)
-
-
-def _name(run: Run, runs: Sequence[Run]) -> str:
+def _name(mine: Configuration, all_: Sequence[Configuration]) -> str:
     """The method, and what this run has otherwise than the first of the same method, variant and setting."""
-    mine, shared = run.config, ("method", "variant", "dataset", "preset", "labeled", "patch")
-    first = next(one for one in runs if all(getattr(one.config, k) == getattr(mine, k) for k in shared))
-    own, others = _settings(run), _settings(first)
+    shared = ("method", "variant", "dataset", "preset", "labeled", "patch")
+    first = next(one for one in all_ if all(getattr(one, key) == getattr(mine, key) for key in shared))
+    own, others = _settings(mine), _settings(first)
     changed = [f"{key}={own[key]}" for key in own if own[key] != others.get(key)]
     return mine.method + (f" ({', '.join(changed)})" if changed else "")

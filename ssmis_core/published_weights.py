@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssmis_core.configuration import configure
 from ssmis_core.datasets import open_dataset
@@ -34,13 +34,8 @@ from ssmis_core.networks.published_keys import (
 )
 from ssmis_core.runs import Run
 
-WRAPPERS = (
-    "net",
-    "state_dict",
-    "model",
-    "model_state_dict",
-    "network",
-)  # names that a state lies under in a checkpoint
+# Names that a state lies under in a checkpoint.
+WRAPPERS = ("net", "state_dict", "model", "model_state_dict", "network")
 
 
 @dataclass(frozen=True)
@@ -114,11 +109,7 @@ def import_weights(
     if odd:
         raise UserError(f"{path}: its network has {'; '.join(odd)} as {dataset} has")
     method = create_method(config.method, variant=variant, **shape, **config.options)
-    for name in wanted.networks:
-        try:
-            load_published(getattr(method, name), content, found.rename)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+    _fill([getattr(method, name) for name in wanted.networks], content, found.rename, path)
     told = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -132,6 +123,17 @@ def import_weights(
         run.save_weights(method.state_dict())
         run.update(status="imported", iterations_done=0, shape=shape, data_root=root, imported=told)
     return Run(folder)
+
+
+def _fill(
+    networks: Iterable[nn.Module], content: Mapping[str, Tensor], rename: Callable[[str], str | None], path: Path
+) -> None:
+    """The same weights into several networks."""
+    for network in networks:
+        try:
+            load_published(network, content, rename)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -83,6 +83,14 @@ class Run:
         )
         return cls(path)
 
+    @classmethod
+    def finished(cls, path: str | os.PathLike[str], config: Configuration) -> bool:
+        """Whether the folder has this training whole; UserError where training would spoil what it has."""
+        status = cls.create(path, config).status if Path(path, "run.json").is_file() else "new"
+        if status == "imported":
+            raise UserError(f"{path}: holds imported weights, which training would replace; choose another run_dir")
+        return status == "finished"
+
     @property
     def info(self) -> dict[str, Any]:
         """run.json; UserError when it is damaged."""

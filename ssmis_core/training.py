@@ -33,7 +33,6 @@ from ssmis_core.observers import Observer
 from ssmis_core.progress import Progress, Reporter, TerminalReporter
 from ssmis_core.quality import watch_pseudo_labels
 from ssmis_core.runs import NOT_TERMS, Run
-from ssmis_core.schedules import learning_rate_factor
 from ssmis_core.seen import Seen
 from ssmis_core.validation import Validator, held_out, rows_up_to
 from ssmis_core.views import Views
@@ -68,11 +67,8 @@ def train(
         method = create_method(config.method, variant=config.variant, **shape, **config.options)
         for network in method.children():
             check_patch(config.patch, network, samples=method.fewest_at_once)
-        status = Run.create(run_dir, config).status if Path(run_dir, "run.json").is_file() else "new"
-        if status == "finished":
+        if Run.finished(run_dir, config):
             return Run(run_dir)
-        if status == "imported":
-            raise UserError(f"{run_dir}: holds imported weights, which training would replace; choose another run_dir")
         if watch_quality:
             observers = [*observers, watch_pseudo_labels(run_dir, config, method)]
         training = Training(config, method, dataset, device, report or TerminalReporter(), observers)
@@ -181,18 +177,15 @@ class Training:
             batch = self.batches.at(clock, draws)
             looking = [o for o in self.observers if (self.state.done + 1) % o.every == 0]
             views = Views() if looking else None
-            main: Step | None = None  # of several, a critic's among them, the one that is the method's loss
+            own: Step | None = None  # the first of several: those of critics come after it
             for step in self.steps(optimisers, stage, batch, clock, draws, views):
-                total = {"loss": step.total} if step.updates == "main" or main is None else {}
-                main = step if step.updates == "main" or main is None else main
+                total, own = {} if own else {"loss": step.total}, own or step
                 self.log.add(self.state.done + 1, {**total, **step.terms}, like=step.total)
             self.method.after_step(clock)
-            self.state.t += 1
-            self.state.done += 1
-            if views is not None:
+            self.state.t, self.state.done = self.state.t + 1, self.state.done + 1
+            if views is not None and own is not None:
                 for observer in looking:
-                    assert main is not None
-                    observer.see(clock, batch, main, views, self.bank)
+                    observer.see(clock, batch, own, views, self.bank)
             if self.state.done % self.config.log_every == 0 or self.state.t == stage.iterations:
                 self.write_row(stage, rate)
                 stop.look()
@@ -251,14 +244,11 @@ class Training:
 
     def set_rates(self, stage: Stage, optimisers: dict[str, torch.optim.Optimizer], clock: Clock) -> float:
         """Set every learning rate to its schedule's; returns that of the main optimiser, for the log."""
-        rates = {
-            name: one.learning_rate * learning_rate_factor(one.schedule or stage.schedule, clock.t, clock.T)
-            for name, one in stage.optimisers.items()
-        }
+        rates = stage.rates(clock.t)
         for name, optimiser in optimisers.items():
             for group in optimiser.param_groups:
                 group["lr"] = rates[name]
-        return rates.get("main", max(rates.values()))
+        return rates["main"]
 
     def write_row(self, stage: Stage, rate: float) -> None:
         row = {"iteration": self.state.done, "stage": stage.name, "learning_rate": rate, **self.log.row()}
@@ -305,7 +295,6 @@ class Training:
 
     def tell(self, status: str) -> None:
         seconds, done = self.elapsed(), self.state.done
-        remaining = seconds / max(1, done) * (self.total - done)
         last = self.state.history[-1] if self.state.history else {}
         terms = {key: value for key, value in last.items() if key not in NOT_TERMS}
-        self.report(Progress(done, self.total, seconds, remaining, terms, status))
+        self.report(Progress(done, self.total, seconds, seconds / max(1, done) * (self.total - done), terms, status))

@@ -20,6 +20,7 @@ from ssmis_core.errors import UserError, unknown
 from ssmis_core.losses import probabilities
 from ssmis_core.methods.options import OPTIMISERS, Options
 from ssmis_core.networks import FIXED, create_network
+from ssmis_core.schedules import learning_rate_factor
 from ssmis_core.views import Views
 
 
@@ -61,6 +62,13 @@ class Stage:
     def __post_init__(self) -> None:
         if self.select not in SELECTIONS:
             raise unknown("selection of a stage", self.select, SELECTIONS)
+
+    def rates(self, t: int) -> dict[str, float]:
+        """The learning rate of each optimiser at iteration t."""
+        return {
+            name: one.learning_rate * learning_rate_factor(one.schedule or self.schedule, t, self.iterations)
+            for name, one in self.optimisers.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ class Method(nn.Module):
         """Called when a stage starts (not when it is resumed)."""
 
     def steps(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Iterator[Step]:
-        """The optimiser steps of one iteration; each is taken before the next is asked for."""
+        """The optimiser steps of one iteration, its own loss first; each is taken before the next is asked for."""
         yield self.loss(batch, clock, draws, views)
 
     def loss(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Step:

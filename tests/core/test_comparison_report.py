@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shutil
@@ -22,7 +23,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.evaluation import evaluate_run
 from ssmis_core.files import read_csv
 from ssmis_core.methods import create_method
-from ssmis_core.model_cost import model_cost, multiply_adds
+from ssmis_core.model_cost import ModelCost, model_cost, multiply_adds
 from ssmis_core.runs import Run
 
 NAN = math.nan
@@ -34,7 +35,7 @@ def scored(name: str, seed: int, dice: dict[str, float], *, labeled: int = 16, m
     known = [value for value in dice.values() if not math.isnan(value)]
     row: dict[str, Any] = {"method": method or name, "variant": "paper", "seed": seed, "seconds": 10.0, "missed": 0}
     row |= {"dataset": "la", "dims": 3, "preset": "full", "labeled": labeled, "protocol": "last", "cases": len(dice)}
-    row |= {"run": f"{name}-{seed}", "status": "finished", "iterations": 5}
+    row |= {"run": f"{name}-{seed}", "status": "finished", "iterations": 5, "iterations_done": 5}
     row |= dict.fromkeys(METRICS, sum(known) / len(known))
     return Scored(name, row, {case: dict.fromkeys(METRICS, value) for case, value in dice.items()})
 
@@ -66,6 +67,23 @@ def test_published_numbers_stand_beside_with_who_reported_them_and_how() -> None
     told = [row for row in rows[1:] if row[0] == "UA-MT"]
     assert told and all(row[2] and row[1] for row in told)
     assert any(re.fullmatch(r"\d\d\.\d\d( to \d\d\.\d\d)?", row[3]) for row in told)
+
+
+def test_weights_of_a_training_cut_short_and_imported_ones_are_told() -> None:
+    cut, imported = (scored(name, 0, {"a": 0.5, "b": 0.7}) for name in ("ssnet", "bcp"))
+    cut.row.update(status="stopped", iterations_done=3)  # type: ignore[attr-defined]
+    imported.row.update(status="imported", iterations_done=0)  # type: ignore[attr-defined]
+    note = next(tables(make_report([*BASE, cut, imported], baseline=None, costs={}))).note
+    for told in ("training stopped at iteration 3 of 5", "imported; how they were selected", "the last iteration"):
+        assert told in note
+
+
+def test_costs_are_those_of_the_setting() -> None:
+    few = scored("supervised", 0, {"a": 0.1, "b": 0.2}, labeled=8)
+    large, small = (ModelCost(n, n, 10**9 * n, 0.5) for n in (2_000_000, 1_000_000))
+    costs = {(BASE[0].setting, "supervised"): large, (few.setting, "supervised"): small}
+    rows = [t.rows[1] for t in tables(make_report([*BASE, few], baseline=None, costs=costs)) if "Costs" in t.title]
+    assert [row[1] for row in rows] == ["2.00 M", "1.00 M"]
 
 
 def test_settings_have_tables_of_their_own() -> None:
@@ -187,6 +205,11 @@ def test_runs_that_differ_in_the_seed_are_one_contestant_and_others_say_what_the
     with pytest.raises(UserError, match="again: not evaluated yet"):
         read_runs([runs / "again"])
     assert len(read_runs([runs])) == 4  # in a folder of runs it is passed over
+    summary = json.loads((runs / "supervised-0-0" / "summary.json").read_text())
+    summary["conventions"]["empty"] = "zero"
+    (runs / "supervised-0-0" / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"scored with empty nan, not zero as .*supervised-0-0; evaluate both alike"):
+        read_runs([runs])
     with pytest.raises(UserError, match="no such run folder"):
         read_runs([runs / "none"])
     (runs / "empty").mkdir()
