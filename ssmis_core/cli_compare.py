@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from ssmis_core.comparison import Scored
-    from ssmis_core.comparison_report import Costs
-    from ssmis_core.model_cost import ModelCost
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Evaluated run folders, or folders of them.")]
 Baseline = Annotated[
@@ -44,12 +38,12 @@ def compare(
     """
     from ssmis_core.cli_tables import table
     from ssmis_core.comparison import means
-    from ssmis_core.comparison_report import latex_of, make_report, page, tables
+    from ssmis_core.comparison_report import count_costs, latex_of, make_report, page, tables
     from ssmis_core.contestants import read_runs
     from ssmis_core.files import write_csv, write_text
 
     found = read_runs(runs)
-    report = make_report(found, baseline=baseline, costs=_costs(found) if costs else {})
+    report = make_report(found, baseline=baseline, costs=count_costs(found) if costs else {})
     for shown in tables(report):
         print(f"{shown.title}\n\n{table(shown.rows, left=shown.left)}\n\n{shown.note}\n".replace("±", "+-"))
     for path, text in ((latex, latex_of), (html, page)):
@@ -62,17 +56,3 @@ def compare(
             if rows:
                 write_csv(csv / f"{name}.csv", rows)
                 print(f"written: {csv / name}.csv")
-
-
-def _costs(found: Sequence[Scored]) -> Costs:
-    """The cost of the first run of each contestant that has its weights."""
-    from ssmis_core.comparison import label
-    from ssmis_core.model_cost import model_cost
-    from ssmis_core.runs import Run
-
-    counted: dict[tuple[Any, ...], ModelCost] = {}
-    for one in found:
-        key = one.setting, label(one.contestant)
-        if key not in counted and (Path(one.folder) / "weights.safetensors").is_file():
-            counted[key] = model_cost(Run(one.folder))
-    return counted

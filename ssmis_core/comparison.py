@@ -196,8 +196,7 @@ def _bootstrap(
 
 
 def _both(a: Contestant, b: Contestant, found: Mapping[Contestant, Mapping[int, Scored]]) -> Runs:
-    """The runs of the seeds that both have."""
-    return [(found[a][seed], found[b][seed]) for seed in sorted(found[a].keys() & found[b].keys())]
+    return by_seed(found[a].values(), found[b].values())
 
 
 def _compare(
@@ -249,6 +248,22 @@ def _over_cases(runs: Runs, metric: str) -> Pairs:
             pair = (a.cases[case][metric], b.cases[case][metric])
             found.setdefault(case, []).extend([] if math.isnan(sum(pair)) else [pair])
     return [(_mean([x for x, _ in found[case]]), _mean([y for _, y in found[case]])) for case in sorted(found)]
+
+
+def by_seed(a: Iterable[Scored], b: Iterable[Scored]) -> Runs:
+    """The runs of two contestants in pairs, one for each seed that both have."""
+    others = {one.row["seed"]: one for one in b}
+    pairs = [(one, others[one.row["seed"]]) for one in a if one.row["seed"] in others]
+    return sorted(pairs, key=lambda pair: pair[0].row["seed"])
+
+
+def case_means(runs: Iterable[Scored], metric: str) -> dict[str, float]:
+    """{case: mean over the runs that have a number for it}; NaN where none has."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for case, scores in run.cases.items():
+            found.setdefault(case, []).append(scores[metric])
+    return {case: _mean(found[case]) for case in sorted(found)}
 
 
 def differences_of_cases(runs: Runs, metric: str) -> list[list[float]]:

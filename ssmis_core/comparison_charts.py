@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ssmis_core.pages import WIDTH, svg, svg_dot, svg_line, svg_text
+from ssmis_core.statistics import limits_of_agreement
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LEFT, TOP, HEIGHT = 60.0, 14.0, 300.0
@@ -59,16 +60,12 @@ def slope_chart(a: Cases, b: Cases, names: tuple[str, str], title: str, *, more_
 
 
 def bland_altman(a: Cases, b: Cases, names: tuple[str, str], title: str) -> str:
-    """Difference b - a against the mean of both, a dot a case, with the mean difference and its 1.96 deviations.
-
-    Source: Bland & Altman, Statistical methods for assessing agreement (1986).
-    """
+    """Difference b - a against the mean of both, a dot a case, with their `limits_of_agreement`."""
     both = [case for case in a if case in b and not math.isnan(a[case] + b[case])]
     if len(both) < 2:
         return ""
     difference = {case: b[case] - a[case] for case in both}
-    mean, spread = float(np.mean(list(difference.values()))), float(np.std(list(difference.values()), ddof=1))
-    limits = (mean - 1.96 * spread, mean, mean + 1.96 * spread)
+    limits = limits_of_agreement([b[case] for case in both], [a[case] for case in both])
     ends = _ends([*difference.values(), *limits, 0.0])
     along = _ends([0.5 * (a[case] + b[case]) for case in both])
     marks = _scale(ends)

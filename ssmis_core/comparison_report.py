@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from ssmis_core.cli_tables import weights_in_words
-from ssmis_core.comparison import SETTING, Scored, differences, label, means
+from ssmis_core.comparison import SETTING, Scored, case_means, differences, label, means
 from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods import method_class
-from ssmis_core.model_cost import ModelCost
+from ssmis_core.model_cost import ModelCost, model_cost
 from ssmis_core.pages import Table, document, table_html, table_latex
 from ssmis_core.published import published
+from ssmis_core.runs import Run
 
 UNITS = {"dice": ("Dice %", 100.0), "jaccard": ("Jaccard %", 100.0), "hd95": ("95HD", 1.0), "asd": ("ASD", 1.0)}
 PRINTED = {"supervised": ("V-Net", "U-Net")}  # papers name the labeled cases' baseline after its network
@@ -47,6 +49,11 @@ class Report:
     def within(self, setting: Setting) -> list[Scored]:
         return [one for one in self.scored if one.setting == setting]
 
+    def compared(self, setting: Setting, metric: str) -> list[Mapping[str, Any]]:
+        """The rows of one setting and metric, over cases: every contestant minus the baseline."""
+        wanted = {**dict(zip(SETTING, setting, strict=True)), "over": "cases", "against": "baseline", "metric": metric}
+        return [row for row in self.rows if all(row[key] == value for key, value in wanted.items())]
+
 
 def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs) -> Report:
     """A report; baseline: a contestant's name, None for "supervised" where it is there, else the first one."""
@@ -57,6 +64,16 @@ def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs)
         raise unknown("baseline", baseline, names)
     baseline = baseline or ("supervised" if "supervised" in names else names[0])
     return Report(scored, baseline, differences(scored, [baseline]), costs)
+
+
+def count_costs(scored: Iterable[Scored]) -> Costs:
+    """The cost of the first run of each contestant that has its weights."""
+    counted: dict[tuple[Setting, str], ModelCost] = {}
+    for one in scored:
+        key = one.setting, label(one.contestant)
+        if key not in counted and Path(one.folder, "weights.safetensors").is_file():
+            counted[key] = model_cost(Run(one.folder))
+    return counted
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -93,21 +110,19 @@ def score_table(report: Report, setting: Setting) -> Table:
 
 def difference_tables(report: Report, setting: Setting) -> Iterator[Table]:
     """Of Dice and 95HD: every contestant minus the baseline over cases, with intervals and both tests."""
-    where = {**dict(zip(SETTING, setting, strict=True)), "over": "cases", "against": "baseline"}
     for metric in ("dice", "hd95"):
         title, factor = UNITS[metric]
-        rows: list[tuple[str, ...]] = [("comparison", "cases", title, *DIFFERENCE)]
-        for row in report.rows:
-            if row["metric"] == metric and all(row[key] == value for key, value in where.items()):
-                rows.append((row["comparison"], str(row["n"]), *_difference(row, factor)))
+        compared = report.compared(setting, metric)
+        rows = [(row["comparison"], str(row["n"]), *_difference(row, factor)) for row in compared]
         note = (
             "Each case is averaged over the seeds that both have. Interval: Student's, over cases; bootstrap: seeds, "
             "then cases, drawn anew; p of the paired t-test and of Wilcoxon's signed-rank test, corrected by Holm for "
             "all comparisons of this table; d: mean over standard deviation of the differences; out: cases of a "
             "seed without a number on one side, such as a missed object."
         )
-        if len(rows) > 1:
-            yield Table(f"{title}, difference from {report.baseline}: {in_words(setting)}", note, rows, left=1)
+        if rows:
+            head = ("comparison", "cases", title, *DIFFERENCE)
+            yield Table(f"{title}, difference from {report.baseline}: {in_words(setting)}", note, [head, *rows], left=1)
 
 
 def _difference(row: Mapping[str, Any], factor: float) -> tuple[str, ...]:
@@ -142,7 +157,7 @@ def published_table(report: Report, setting: Setting) -> Table:
     dataset, _, _, labeled = setting
     rows: list[tuple[str, ...]] = [("method", "weights", "reported by", "Dice %", "95HD")]
     methods = dict.fromkeys(one.row["method"] for one in report.within(setting))
-    for title in (title for name in methods for title in PRINTED.get(name, (method_class(name).card.title,))):
+    for title in (title for name in methods for title in printed_names(name)):
         try:
             found = published(dataset=dataset, labeled=labeled, method=title)
         except UserError:
@@ -154,6 +169,11 @@ def published_table(report: Report, setting: Setting) -> Table:
             rows.append((title, protocol, who, *ranges))
     note = "As printed, on the papers' own full budget: beside the numbers above, not to be mixed with them."
     return Table(f"Published: {in_words(setting)}", note, rows, left=3)
+
+
+def printed_names(method: str) -> tuple[str, ...]:
+    """What papers' tables call a method."""
+    return PRINTED.get(method, (method_class(method).card.title,))
 
 
 def latex_of(report: Report) -> str:
@@ -189,15 +209,9 @@ def _names(report: Report, setting: Setting) -> list[str]:
 
 
 def _cases(report: Report, setting: Setting, name: str, metric: str, factor: float) -> dict[str, float]:
-    """{case: mean over seeds}, NaN where no seed has a number."""
-    runs = [one.cases for one in report.within(setting) if label(one.contestant) == name]
-    found: dict[str, float] = {}
-    for case in sorted({case for cases in runs for case in cases}):
-        known = [
-            factor * cases[case][metric] for cases in runs if case in cases and not math.isnan(cases[case][metric])
-        ]
-        found[case] = sum(known) / len(known) if known else math.nan
-    return found
+    """{case: mean over seeds} in the units of a table."""
+    runs = [one for one in report.within(setting) if label(one.contestant) == name]
+    return {case: factor * value for case, value in case_means(runs, metric).items()}
 
 
 def _list_of_runs(report: Report) -> str:

@@ -84,47 +84,66 @@ def wilcoxon(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -
     return float(stats.wilcoxon(difference).pvalue) if len(difference) else 1.0
 
 
-def bootstrap_interval(
-    values: Sequence[Sequence[float]] | np.ndarray, *, confidence: float = 0.95, draws: int = 10_000, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of the mean of values [seeds, cases] if both others had been trained and other patients tested.
+def bootstrap_means(
+    values: Sequence[Sequence[float]] | np.ndarray, *, draws: int = 10_000, seed: int = 0
+) -> np.ndarray:
+    """Means [draws] of values [seeds, cases] as they might be if others had been trained and other patients tested.
 
     Hierarchical bootstrap: seeds are drawn with replacement, then cases, the same ones in each drawn seed since every
-    seed is tested on the same patients; a case's values are averaged over the seeds that have one, then cases. The
-    interval is that of the percentiles. NaN values are left out; (NaN, NaN) where there is nothing.
+    seed is tested on the same patients; a case's values are averaged over the seeds that have one, then cases. NaN
+    values are left out; a draw without any value is NaN.
     Source: Davison & Hinkley, Bootstrap methods and their application (1997), section 3.8.
     """
     table = np.atleast_2d(np.asarray(values, float))
     known = ~np.isnan(table)
-    if not known.any():
-        return math.nan, math.nan
     seeds, cases = table.shape
     random = np.random.default_rng(seed)
     # how often each seed, and each case, is drawn: their sums are all that a mean needs
     of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
     of_cases = random.multinomial(cases, np.full(cases, 1 / cases), size=draws)
     sums, counts = of_seeds @ np.where(known, table, 0.0), of_seeds @ known
-    with np.errstate(invalid="ignore"):
-        by_case = sums / counts  # [draws, cases], NaN where no drawn seed has the case
     weight = of_cases * (counts > 0)
     with np.errstate(invalid="ignore"):
-        means = np.where(counts > 0, by_case, 0.0)
-        drawn = (weight * means).sum(1) / weight.sum(1)
+        by_case = np.where(counts > 0, sums / counts, 0.0)  # [draws, cases]
+        return (weight * by_case).sum(1) / weight.sum(1)
+
+
+def bootstrap_interval(
+    values: Sequence[Sequence[float]] | np.ndarray, *, confidence: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Interval of the mean of values [seeds, cases]: percentiles of `bootstrap_means`; NaN where nothing is known."""
+    if np.isnan(np.asarray(values, float)).all():
+        return math.nan, math.nan
     tail = 50 * (1 - confidence)
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    low, high = np.nanpercentile(bootstrap_means(values, draws=draws, seed=seed), [tail, 100 - tail])
     return float(low), float(high)
+
+
+def limits_of_agreement(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """(mean - 1.96 s, mean, mean + 1.96 s) of a - b, s the standard deviation: where 95 of 100 differences lie.
+
+    Pairs with a NaN on either side are left out. Raises UserError for fewer than two pairs.
+    Source: Bland & Altman, Statistical methods for assessing agreement between two methods (1986).
+    """
+    difference = _differences(a, b)
+    if len(difference) < 2:
+        raise UserError(f"limits of agreement need two pairs or more, found {len(difference)}")
+    mean, apart = float(difference.mean()), 1.96 * float(difference.std(ddof=1))
+    return mean - apart, mean, mean + apart
 
 
 def paired_power(difference: float, std: float, n: int, *, alpha: float = 0.05) -> float:
     """Chance that a paired t-test over n cases finds a true mean difference (two-sided, p < alpha).
 
-    std: of the single differences. Source: the noncentral t distribution; Cohen, Statistical Power Analysis for the
-    Behavioral Sciences (1988).
+    std: of the single differences; without one every true difference is found. Source: the noncentral t distribution;
+    Cohen, Statistical Power Analysis for the Behavioral Sciences (1988).
     """
     from scipy import stats
 
-    if n < 2 or not std > 0:
-        raise UserError(f"power of n={n} pairs with std={std:g}: expected two pairs or more and std > 0")
+    if n < 2 or not std >= 0:
+        raise UserError(f"power of n={n} pairs with std={std:g}: expected two pairs or more and std >= 0")
+    if std == 0:
+        return 1.0 if difference else alpha
     limit, shift = stats.t.ppf(1 - alpha / 2, n - 1), difference / std * math.sqrt(n)
     with np.errstate(invalid="ignore"):
         right, wrong = stats.nct.sf(limit, n - 1, abs(shift)), stats.nct.cdf(-limit, n - 1, abs(shift))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from ssmis_core.comparison_report import Report, Setting, printed_names
 from ssmis_core.errors import UserError
 from ssmis_core.published import published
+from ssmis_core.statistics import mean_interval
 from widgets import style
 
 if TYPE_CHECKING:
@@ -28,15 +31,24 @@ def reports(dataset: str, *, la: int, acdc: int) -> tuple[list[dict[str, Any]], 
     return rows, f"{name}, {labeled} {counted}"
 
 
-def dice_by_method(rows: Sequence[Mapping[str, Any]], *, title: str, marked: str | None = None) -> go.Figure:
+def dice_by_method(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    title: str,
+    marked: str | None = None,
+    own: Mapping[str, tuple[float, float]] | None = None,
+) -> go.Figure:
     """Dice of each method, a point a report, so that reports that differ show as a spread; hover names the source.
 
-    rows: as `ssmis_core.published.published` returns them; marked: a method whose name is printed bold.
+    rows: as `ssmis_core.published.published` returns them; marked: a method whose name is printed bold; own:
+    {method: (mean, half of its interval)} of one's own trainings in %, to be drawn beside as black squares.
     Raises UserError without rows.
     """
     if not rows:
         raise UserError("dice_by_method: no published rows to draw, expected at least one")
+    own = own or {}
     best = {name: max(r["dice"] for r in rows if r["method"] == name) for name in {r["method"] for r in rows}}
+    best = {name: mean for name, (mean, _) in own.items()} | best
     order = sorted(best, key=lambda name: best[name])
     figure = go.Figure()
     for number, protocol in enumerate(sorted({r["checkpoint_protocol"] for r in rows})):
@@ -55,13 +67,40 @@ def dice_by_method(rows: Sequence[Mapping[str, Any]], *, title: str, marked: str
             text=[f"{r['method']}, reported by {r['reported_by']}" for r in chosen],
             hovertemplate="%{text}<br>Dice %{x:.2f} %<extra></extra>",
         )
+    if own:
+        halves = [0.0 if math.isnan(half) else half for _, half in own.values()]
+        bar = {"type": "data", "array": halves, "thickness": 2, "color": style.BLACK}
+        place = {"x": [mean for mean, _ in own.values()], "y": [order.index(name) for name in own], "text": list(own)}
+        marker = {"size": 10, "color": style.BLACK, "symbol": "square"}
+        hover = "%{text}, trained here<br>Dice %{x:.2f} %<extra></extra>"
+        figure.add_scatter(
+            **place, error_x=bar, mode="markers", name="trained here", marker=marker, hovertemplate=hover
+        )
     names = [f"<b>{name}</b>" if name == marked else name for name in order]
     figure.update_yaxes(tickvals=list(range(len(order))), ticktext=names)
     figure.update_xaxes(title_text="Dice (%), as reported")
     legend = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
-    figure.update_layout(legend=legend, margin={"t": 90, "l": 150, "b": 50})
+    room = 45 + 22 * len(figure.data)  # a long legend has a line for each entry
+    figure.update_layout(legend=legend, margin={"t": max(90, room), "l": 150, "b": 50})
     alt = f"Reported Dice of {len(order)} methods; points of one row are different reports of the same method."
     return style.finish(figure, title=title, alt=alt, height=150 + 26 * len(order), width=760)
+
+
+def reported_beside(report: Report, setting: Setting, *, title: str) -> go.Figure:
+    """What papers report with as many labels of the same data, and the means of these runs beside it.
+
+    For data or labels that nobody reported: the left atrium with 8 labels, without the runs.
+    """
+    own: dict[str, tuple[float, float]] = {}
+    runs = report.within(setting)
+    for method in dict.fromkeys(one.row["method"] for one in runs if one.name == one.row["method"]):
+        name = printed_names(method)[-1 if setting[1] == 2 else 0]
+        own[name] = mean_interval([100 * one.row["dice"] for one in runs if one.name == method])
+    dataset, labeled, known = setting[0], setting[3], {str(row["dataset"]).lower() for row in published()}
+    rows = published(dataset=dataset, labeled=labeled) if dataset in known else []
+    if not rows:
+        rows, own, dataset, labeled = published(dataset="la", labeled=8), {}, "la", 8
+    return dice_by_method(rows, title=f"{title} {dataset.upper()}, {labeled} labels", own=own)
 
 
 def published_table(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:

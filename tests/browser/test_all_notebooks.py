@@ -27,6 +27,7 @@ NOTEBOOKS: dict[str, dict[str, Any]] = {
     "04_cpam_trcm": TRAINED,
     "05_metrics": SIZE,
     "06_your_data": {**TRAINED, **SCANS},
+    "07_compare": {"settings": {"patch": [32, 32], "stride": [32, 32], "filters": 2}, "iterations": 20, "seeds": 2},
     "08_review": {"who": "anna"},
 }
 LIVE = ("figure-explore-", "figure-watch", "figure-browse-")

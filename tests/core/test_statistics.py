@@ -14,10 +14,12 @@ from statsmodels.stats.multitest import multipletests
 from ssmis_core.errors import UserError
 from ssmis_core.statistics import (
     bootstrap_interval,
+    bootstrap_means,
     cases_needed,
     expected_best,
     half_width,
     holm,
+    limits_of_agreement,
     mean_interval,
     paired_difference,
     paired_power,
@@ -123,6 +125,26 @@ def test_the_bootstrap_leaves_nan_out_and_is_the_same_again() -> None:
     assert bootstrap_interval([[2.0]]) == (2.0, 2.0)
 
 
+def test_bootstrap_means_are_those_of_drawing_seeds_and_cases_one_by_one() -> None:
+    table, random = np.array([[0.0, 1.0, 2.0], [1.0, 3.0, 5.0]]), np.random.default_rng(1)
+    slow = [table[np.ix_(random.integers(0, 2, 2), random.integers(0, 3, 3))].mean() for _ in range(20_000)]
+    fast = bootstrap_means(table, draws=20_000)
+    assert fast.shape == (20_000,) and sorted(set(np.round(fast, 9))) == sorted(set(np.round(slow, 9)))
+    assert np.percentile(fast, [2.5, 25, 50, 75, 97.5]) == pytest.approx(
+        np.percentile(slow, [2.5, 25, 50, 75, 97.5]), abs=0.1
+    )
+
+
+def test_the_limits_of_agreement_hold_95_of_100_differences() -> None:
+    assert limits_of_agreement([1.0, 4.0, NAN, 3.0], [0.0, 1.0, 1.0, 1.0]) == pytest.approx((0.04, 2.0, 3.96))
+    random = np.random.default_rng(0)
+    a, b = random.normal(1.0, 2.0, 20_000), random.normal(0.0, 1.0, 20_000)
+    low, _, high = limits_of_agreement(a, b)
+    assert np.mean((a - b > low) & (a - b < high)) == pytest.approx(0.95, abs=0.01)
+    with pytest.raises(UserError, match="two pairs or more, found 1"):
+        limits_of_agreement([1.0, NAN], [0.0, 1.0])
+
+
 def test_holms_correction_is_the_textbooks() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.2]) == [0.2] and holm([]) == [] and max(holm([0.9, 0.8, 0.7])) == 1.0
@@ -148,9 +170,14 @@ def test_power_rises_with_the_cases_up_to_one_however_many_there_are() -> None:
     assert (np.diff(rows) >= -1e-9).all() and rows.max() <= 1 and rows[1:, -1] == pytest.approx([1.0, 1.0])
 
 
+def test_differences_that_do_not_spread_are_found_however_small() -> None:
+    assert paired_power(1e-6, 0.0, 2) == 1.0 and paired_power(0.0, 0.0, 2) == 0.05
+    assert cases_needed(1e-6, 0.0) == 2
+
+
 def test_power_of_what_cannot_be_tested_is_one_line() -> None:
-    for wrong in ((1.0, 1.0, 1), (1.0, 0.0, 5), (1.0, NAN, 5)):
-        with pytest.raises(UserError, match="expected two pairs or more and std > 0"):
+    for wrong in ((1.0, 1.0, 1), (1.0, -1.0, 5), (1.0, NAN, 5)):
+        with pytest.raises(UserError, match="expected two pairs or more and std >= 0"):
             paired_power(*wrong)
     with pytest.raises(UserError, match="difference of 0"):
         cases_needed(0.0, 1.0)

@@ -131,6 +131,21 @@ OWN_SCANS = {  # run by test_your_data_notebook.py
         "worst",
     ],
 }
+COMPARED = {  # run by test_compare_notebook.py
+    "07_compare": [
+        "boxes",
+        "slopes",
+        "agreement",
+        "p",
+        "seeds",
+        "bootstrap",
+        "many",
+        "forest",
+        "power",
+        "published",
+        "cost",
+    ],
+}
 MAY_BE_EMPTY = ("live", "live-all", "loss-terms", "watch")  # a training cut short may have no logged iteration
 EXTRA = {
     "00_start_here": ("all_labels",),
@@ -294,7 +309,7 @@ def test_what_an_exercise_sets_is_a_parameter_or_a_setting_that_the_baseline_has
         assert set(re.findall(r'"(\w+)":', settings)) <= setting_types("supervised").keys()
 
 
-@pytest.mark.parametrize("name", sorted(FIGURES | WITHOUT_TRAINING | OWN_SCANS))
+@pytest.mark.parametrize("name", sorted(FIGURES | WITHOUT_TRAINING | OWN_SCANS | COMPARED))
 def test_the_cells_of_a_notebook_are_short_and_a_third_of_them_are_prose(name: str) -> None:
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
     code = [c for c in cells if c["cell_type"] == "code"]
