@@ -163,9 +163,10 @@ def preset_table(preset: str, *, dataset: str, dims: int, method: str, variant: 
     special: dict[str, Any] = {}
     for name in ("all", dataset, f"{dataset}-{dims}d"):
         layer = dict(presets[preset].get(name, {}))
-        methods = layer.pop("methods", {})
+        variants, methods = layer.pop("variants", {}), layer.pop("methods", {})
         general.update(layer)
-        special.update({**methods.get(method, {}), **methods.get(f"{method}-{variant}", {})})
+        for one in (variants.get(variant, {}), methods.get(method, {}), methods.get(f"{method}-{variant}", {})):
+            special.update(one)
     return {**general, **variant_options(method, variant), **special}
 
 

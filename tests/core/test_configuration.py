@@ -59,6 +59,18 @@ def test_a_special_table_wins_over_the_variant_and_a_general_one_does_not(monkey
     assert (table["beta"], table["ramp"], table["supervised_weight"], table["passes"]) == (0.5, "linear", 2.0, 3)
 
 
+def test_a_table_of_a_variant_is_for_every_method_that_has_it_and_goes_before_that_of_a_method(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = {"ugmcl": {"beta": 0.7}, "ugmcl-released": {"ramp": "linear"}}
+    tables = {"all": {"variants": {"released": {"beta": 0.1, "ramp": "sigmoid", "passes": 3}}, "methods": own}}
+    monkeypatch.setattr(configuration, "_presets", lambda: {"quick": tables})
+    table = preset_table("quick", dataset="phantom", dims=3, method="ugmcl", variant="released")
+    assert (table["beta"], table["ramp"], table["passes"]) == (0.7, "linear", 3)
+    assert "passes" not in preset_table("quick", dataset="phantom", dims=3, method="ugmcl", variant="paper")
+    assert preset_table("quick", dataset="phantom", dims=3, method="uamt", variant="released")["passes"] == 3
+
+
 def test_a_configuration_survives_json() -> None:
     config = configure("ugmcl", variant="released", patch=[64, 64, 32], beta=0.6, seed=3)
     again = Configuration.from_dict(json.loads(json.dumps(config.as_dict())))
