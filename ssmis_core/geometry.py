@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssmis_core.distance_transform import batched_distance, box_around, distance_to, each
 from ssmis_core.errors import UserError
 
 
@@ -82,14 +83,24 @@ def signed_distance(mask: Tensor | np.ndarray) -> Tensor:
     mask = torch.as_tensor(mask)
     if mask.ndim not in (3, 4):
         raise UserError(f"signed_distance: mask has shape {tuple(mask.shape)}, expected [batch, *spatial] in 2D or 3D")
-    inside = (mask != 0).cpu().numpy()
-    maps = np.stack([_signed_distance_one(one) for one in inside])
-    return torch.from_numpy(maps).to(mask.device)
+    inside = mask != 0
+    return each(_signed_distance_one, inside) if inside.device.type == "cpu" else batched_signed_distance(inside)
+
+
+def batched_signed_distance(inside: Tensor) -> Tensor:
+    """`signed_distance` of boolean masks [batch, *spatial] in plain tensor operations, on any device."""
+    outer, inner = batched_distance(torch.cat([inside, ~inside])).chunk(2)
+    axes = tuple(range(1, inside.ndim))
+    signed = outer / outer.amax(axes, keepdim=True) - inner / inner.amax(axes, keepdim=True)
+    # NaN: all of a mask without a boundary, whose distances are infinite on one side and 0 on the other
+    return torch.where(inner == 1, 0.0, signed.nan_to_num(nan=0.0))
 
 
 def signed_distance_per_class(label: Tensor, num_classes: int) -> Tensor:
     """Signed distance maps of the foreground classes: [batch, *spatial] labels to [batch, K - 1, *spatial] float32."""
-    return torch.stack([signed_distance(label == k) for k in range(1, num_classes)], dim=1)
+    classes = torch.arange(1, num_classes, device=label.device).reshape(-1, *[1] * (label.ndim - 1))
+    masks = label[:, None] == classes  # [batch, K - 1, *spatial]
+    return signed_distance(masks.flatten(0, 1)).reshape(masks.shape)
 
 
 def inverse_transform(distance: Tensor, steepness: float = 1500.0) -> Tensor:
@@ -106,13 +117,12 @@ def _mirrored(part: slice, size: int) -> slice:
 
 
 def _signed_distance_one(inside: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
+    """`signed_distance` of one boolean mask [*spatial] on the CPU."""
     if not inside.any() or inside.all():
         return np.zeros(inside.shape, np.float32)
-    outer = ndimage.distance_transform_edt(~inside)
-    inner = ndimage.distance_transform_edt(inside)
-    signed = outer / outer.max() - inner / inner.max()
-    eroded = ndimage.binary_erosion(inside, ndimage.generate_binary_structure(inside.ndim, 1), border_value=1)
-    signed[inside & ~eroded] = 0.0
-    return signed.astype(np.float32)
+    signed = distance_to(inside)
+    signed /= signed.max()
+    box = box_around(inside, margin=1)  # the nearest voxel outside lies in it
+    inner = distance_to(~inside[box])
+    signed[box] -= np.where(inner == 1, 0.0, inner / inner.max())
+    return signed
