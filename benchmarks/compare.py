@@ -42,7 +42,7 @@ from typing import Any
 
 from machine import machine
 
-from ssmis_core import comparison
+from ssmis_core import comparison, scored_runs
 from ssmis_core.cli_tables import comparisons
 from ssmis_core.cli_values import parse_pairs, parse_value, run_settings
 from ssmis_core.configuration import Configuration, configure
@@ -258,9 +258,9 @@ def write_tables(work: Sequence[Job], out: Path, baselines: Sequence[str]) -> No
     """The CSV files, and a table to read."""
     begun = [job for job in work if (job.folder / "run.json").is_file()]
     done = [(job.name, Run(job.folder)) for job in begun if job.done]
-    scored = [comparison.score(*one) for one in done]
+    scored = [scored_runs.score(*one) for one in done]
     pairs, classes = comparison.differences(scored, baselines), comparison.class_means(done)
-    tables = {"": [comparison.run_row(job.name, Run(job.folder)) for job in begun]}
+    tables = {"": [scored_runs.run_row(job.name, Run(job.folder)) for job in begun]}
     tables |= {"_means": comparison.means(scored), "_pairs": pairs, **({"_classes": classes} if classes else {})}
     for ending, rows in tables.items():
         write_csv(out.with_name(f"{out.stem}{ending}.csv"), rows)

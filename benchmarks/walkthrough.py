@@ -51,6 +51,7 @@ def row(folder: Path) -> dict[str, Any]:
     run = Run(folder)
     summary, config = run.summary, run.info["configuration"]
     return {
+        "threads": run.info["threads"],  # of the kernel that trained it
         "run": "main" if folder.name == "run" else folder.name,
         "method": config["method"],
         "labeled": config["labeled"],

@@ -11,6 +11,7 @@ from ssmis_core.pages import WIDTH, svg, svg_dot, svg_line, svg_text
 from ssmis_core.statistics import limits_of_agreement
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+GREY = "#8A8A8A"
 LEFT, TOP, HEIGHT = 60.0, 14.0, 300.0
 Cases = Mapping[str, float]  # case -> value in the units of the axis
 
@@ -43,7 +44,7 @@ def box_chart(contestants: Mapping[str, Cases], title: str) -> str:
 
 
 def slope_chart(a: Cases, b: Cases, names: tuple[str, str], title: str, *, more_is_better: bool) -> str:
-    """A line a case from the first contestant to the second: blue where it gets better, red-orange where worse."""
+    """A line a case from the first contestant to the second: blue for better, red-orange for worse, grey for equal."""
     both = [case for case in a if case in b and not math.isnan(a[case] + b[case])]
     ends, (left, right) = _ends([side[case] for case in both for side in (a, b)]), (LEFT + 120, WIDTH - 140.0)
     marks = _scale(ends) + svg_text(left, TOP + HEIGHT + 24, names[0], "middle")
@@ -52,7 +53,8 @@ def slope_chart(a: Cases, b: Cases, names: tuple[str, str], title: str, *, more_
     for case in both:
         gains = (b[case] > a[case]) == more_is_better and a[case] != b[case]
         better += gains
-        line = svg_line(left, _y(a[case], ends), right, _y(b[case], ends), COLOURS[0 if gains else 1], wide=1.2)
+        colour = GREY if a[case] == b[case] else COLOURS[0 if gains else 1]
+        line = svg_line(left, _y(a[case], ends), right, _y(b[case], ends), colour, wide=1.2)
         told = f"{case}: {a[case]:.2f} to {b[case]:.2f}"
         marks += line + svg_dot(left, _y(a[case], ends), "#222", told, radius=3)
         marks += svg_dot(right, _y(b[case], ends), "#222", told, radius=3)

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ssmis_core.cli_tables import weights_in_words
-from ssmis_core.comparison import SETTING, Scored, case_means, differences, label, means
+from ssmis_core.comparison import differences_from, means
 from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods import method_class
 from ssmis_core.model_cost import ModelCost, model_cost
 from ssmis_core.pages import Table, document, table_html, table_latex
+from ssmis_core.pairing import Runs, by_seed, over_cases
 from ssmis_core.published import published
 from ssmis_core.runs import Run
+from ssmis_core.scored_runs import SETTING, Contestant, Scored, Setting, case_means, label
 
 UNITS = {"dice": ("Dice %", 100.0), "jaccard": ("Jaccard %", 100.0), "hd95": ("95HD", 1.0), "asd": ("ASD", 1.0)}
 PRINTED = {"supervised": ("V-Net", "U-Net")}  # papers name the labeled cases' baseline after its network
 NOTHING = "-"
-Setting = tuple[Any, ...]
 Costs = Mapping[tuple[Setting, str], ModelCost]
 TESTS = {"p_value": "p_holm", "p_wilcoxon": "p_wilcoxon_holm"}
 DIFFERENCE = ("95 % interval", "bootstrap", "t: p (Holm)", "Wilcoxon: p (Holm)", "d", "out")
@@ -32,12 +33,13 @@ DIFFERENCE = ("95 % interval", "bootstrap", "t: p (Holm)", "Wilcoxon: p (Holm)",
 class Report:
     """All that is told of some runs.
 
-    rows: the differences from the baseline, as `comparison.differences` has them; costs: of contestants by setting and
-    label, where they were worked out.
+    baselines: of each setting that has it, the contestant that the others are held against; rows: the differences from
+    them, as `comparison.differences_from` has them; costs: of contestants by setting and label, where they were worked
+    out.
     """
 
     scored: Sequence[Scored]
-    baseline: str
+    baselines: Mapping[Setting, Contestant]
     rows: Sequence[Mapping[str, Any]]
     costs: Costs
 
@@ -46,24 +48,60 @@ class Report:
         """Data set, dimensions, preset and labels of the runs: only those of one setting are compared."""
         return list(dict.fromkeys(one.setting for one in self.scored))
 
+    @property
+    def largest(self) -> Setting:
+        """The setting with the most contestants beside its baseline; UserError where none has two."""
+        sizes = {setting: len(self.contestants(setting)) for setting in self.baselines}
+        setting = max(sizes, key=lambda one: sizes[one], default=None)
+        if setting is None or sizes[setting] < 2:
+            raise UserError("compare: no setting has two contestants, one of them the baseline; expected two or more")
+        return setting
+
     def within(self, setting: Setting) -> list[Scored]:
         return [one for one in self.scored if one.setting == setting]
 
+    def contestants(self, setting: Setting) -> dict[str, list[Scored]]:
+        """The runs of each contestant by its label, in the order in which they came."""
+        found: dict[str, list[Scored]] = {}
+        for one in self.within(setting):
+            found.setdefault(label(one.contestant), []).append(one)
+        return found
+
+    def pairs(self, setting: Setting, name: str) -> Runs:
+        """The runs of a contestant, by its label, and of the baseline with the same seeds; UserError without any."""
+        runs, base = self.contestants(setting), label(self.baselines[setting])
+        shared = by_seed(runs[name], runs[base])
+        if not shared:
+            raise UserError(
+                f"compare: {name} and {base} share no seed, expected one or more that both were trained with"
+            )
+        return shared
+
     def compared(self, setting: Setting, metric: str) -> list[Mapping[str, Any]]:
         """The rows of one setting and metric, over cases: every contestant minus the baseline."""
-        wanted = {**dict(zip(SETTING, setting, strict=True)), "over": "cases", "against": "baseline", "metric": metric}
+        wanted = {**dict(zip(SETTING, setting, strict=True)), "over": "cases", "metric": metric}
         return [row for row in self.rows if all(row[key] == value for key, value in wanted.items())]
 
 
 def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs) -> Report:
-    """A report; baseline: a contestant's name, None for "supervised" where it is there, else the first one."""
+    """A report of runs.
+
+    baseline: a contestant's label, or its name, which stands for its paper variant where that is there; None for
+    "supervised" where it is there, else for the first one. Raises UserError for one that none of the runs is of.
+    """
     names = list(dict.fromkeys(one.name for one in scored))
     if not names:
         raise UserError("compare: no run, expected at least one run folder")
-    if baseline is not None and baseline not in names:
-        raise unknown("baseline", baseline, names)
-    baseline = baseline or ("supervised" if "supervised" in names else names[0])
-    return Report(scored, baseline, differences(scored, [baseline]), costs)
+    labels = dict.fromkeys(label(one.contestant) for one in scored)
+    if baseline is not None and baseline not in {*names, *labels}:
+        raise unknown("baseline", baseline, [*labels])
+    wanted = baseline or ("supervised" if "supervised" in names else names[0])
+    baselines: dict[Setting, Contestant] = {}
+    for one in scored:
+        first = baselines.get(one.setting)
+        if label(one.contestant) == wanted or (one.name == wanted and first is None):
+            baselines[one.setting] = one.contestant
+    return Report(scored, baselines, differences_from(scored, baselines), costs)
 
 
 def count_costs(scored: Iterable[Scored]) -> Costs:
@@ -116,13 +154,15 @@ def difference_tables(report: Report, setting: Setting) -> Iterator[Table]:
         rows = [(row["comparison"], str(row["n"]), *_difference(row, factor)) for row in compared]
         note = (
             "Each case is averaged over the seeds that both have. Interval: Student's, over cases; bootstrap: seeds, "
-            "then cases, drawn anew; p of the paired t-test and of Wilcoxon's signed-rank test, corrected by Holm for "
-            "all comparisons of this table; d: mean over standard deviation of the differences; out: cases of a "
-            "seed without a number on one side, such as a missed object."
+            "then cases, drawn anew (cases alone where there is one seed); p of the paired t-test and of Wilcoxon's "
+            "signed-rank test, corrected by Holm for all comparisons of this table; d: mean over standard deviation of "
+            "the differences; out: objects of all seeds that have no number on one side, such as missed ones, and are "
+            "left out on both."
         )
         if rows:
             head = ("comparison", "cases", title, *DIFFERENCE)
-            yield Table(f"{title}, difference from {report.baseline}: {in_words(setting)}", note, [head, *rows], left=1)
+            base = label(report.baselines[setting])
+            yield Table(f"{title}, difference from {base}: {in_words(setting)}", note, [head, *rows], left=1)
 
 
 def _difference(row: Mapping[str, Any], factor: float) -> tuple[str, ...]:
@@ -136,7 +176,7 @@ def _difference(row: Mapping[str, Any], factor: float) -> tuple[str, ...]:
 def cost_table(report: Report, setting: Setting) -> Table:
     """A line a contestant: parameters, multiply-adds of an answer, seconds an iteration."""
     rows: list[tuple[str, ...]] = [("method", "parameters", "trained", "multiply-adds", "s/iteration")]
-    for name in dict.fromkeys(label(one.contestant) for one in report.within(setting)):
+    for name in report.contestants(setting):
         cost = report.costs.get((setting, name))
         if cost is not None:
             counts = (
@@ -193,25 +233,24 @@ def page(report: Report) -> str:
 def _charts(report: Report, setting: Setting) -> Iterator[str]:
     for metric in ("dice", "hd95"):
         title, factor = UNITS[metric]
-        cases = {name: _cases(report, setting, name, metric, factor) for name in _names(report, setting)}
+        contestants = report.contestants(setting)
+        cases = {name: _in_units(case_means(runs, metric), factor) for name, runs in contestants.items()}
         yield f"<h2>{escape(title)} of every case: {escape(in_words(setting))}</h2>"
         yield box_chart(cases, f"{title}: quartiles, and every test case (mean over seeds)")
-        base = report.baseline
-        for name in cases:
-            if base in cases and name != base:
-                pair = cases[base], cases[name], (base, name), title
-                yield slope_chart(*pair, more_is_better=metric == "dice")
-                yield bland_altman(*pair)
+        if setting not in report.baselines:
+            continue
+        base = label(report.baselines[setting])
+        for name in contestants:
+            if name != base and (shared := by_seed(contestants[base], contestants[name])):
+                pairs = over_cases(shared, metric)
+                sides = ({case: pair[side] for case, pair in pairs.items()} for side in (0, 1))
+                a, b = (_in_units(side, factor) for side in sides)
+                yield slope_chart(a, b, (base, name), title, more_is_better=metric == "dice")
+                yield bland_altman(a, b, (base, name), title)
 
 
-def _names(report: Report, setting: Setting) -> list[str]:
-    return list(dict.fromkeys(label(one.contestant) for one in report.within(setting)))
-
-
-def _cases(report: Report, setting: Setting, name: str, metric: str, factor: float) -> dict[str, float]:
-    """{case: mean over seeds} in the units of a table."""
-    runs = [one for one in report.within(setting) if label(one.contestant) == name]
-    return {case: factor * value for case, value in case_means(runs, metric).items()}
+def _in_units(cases: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {case: factor * value for case, value in cases.items()}
 
 
 def _list_of_runs(report: Report) -> str:

@@ -7,14 +7,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssmis_core.comparison import Scored, score
-from ssmis_core.configuration import Configuration
+from ssmis_core.configuration import Configuration, configure
 from ssmis_core.errors import UserError
-from ssmis_core.methods import METHODS
+from ssmis_core.methods import METHODS, method_class
 from ssmis_core.runs import Run
+from ssmis_core.scored_runs import Scored, score
 
 HOW = ("seed", "log_every", "deterministic", "compile")  # settings that make no other contestant
 CONVENTIONS = ("empty", "largest_component", "split", "hd95", "asd", "distances", "grid")  # of a summary
+
+
+def planned(
+    methods: Sequence[str], *, seeds: Sequence[int], variant: str = "paper", **settings: Any
+) -> list[Configuration]:
+    """The trainings of a comparison: every method with every seed, seed by seed, all with the same settings.
+
+    A method without the variant is trained as in its paper. Raises UserError for fewer than two methods, one that is
+    named twice, no seed, and whatever `configure` refuses.
+    """
+    if len(set(methods)) < 2 or len(set(methods)) < len(methods):
+        raise UserError(f"methods {' '.join(methods) or 'none'}: expected two or more, each of them once")
+    if not seeds:
+        raise UserError("seeds: found none, expected one or more")
+    own = {name: variant if variant in method_class(name).VARIANTS else "paper" for name in methods}
+    return [configure(name, variant=own[name], seed=seed, **settings) for seed in seeds for name in methods]
 
 
 def read_runs(paths: Sequence[Path]) -> list[Scored]:
@@ -75,7 +91,7 @@ def _settings(config: Configuration) -> dict[str, Any]:
 
 def _name(mine: Configuration, all_: Sequence[Configuration]) -> str:
     """The method, and what this run has otherwise than the first of the same method, variant and setting."""
-    shared = ("method", "variant", "dataset", "preset", "labeled", "patch")
+    shared = ("method", "variant", "dataset", "preset", "labeled", "dims")
     first = next(one for one in all_ if all(getattr(one, key) == getattr(mine, key) for key in shared))
     own, others = _settings(mine), _settings(first)
     changed = [f"{key}={own[key]}" for key in own if own[key] != others.get(key)]

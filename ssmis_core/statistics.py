@@ -10,6 +10,8 @@ import numpy as np
 
 from ssmis_core.errors import UserError
 
+ROUNDING = 1e-12  # share of a difference that may be an error of the arithmetic
+
 
 @dataclass(frozen=True)
 class PairedDifference:
@@ -66,6 +68,8 @@ def paired_difference(
         raise UserError(f"paired comparison needs two pairs or more, found {n}")
     mean, half = mean_interval(difference, confidence=confidence)
     std = float(difference.std(ddof=1))
+    if std <= ROUNDING * float(np.abs(difference).max()):  # equal but for the last digits
+        std, half = 0.0, 0.0
     p = float(stats.ttest_1samp(difference, 0.0).pvalue) if std > 0 else float(mean == 0.0)
     effect = mean / std if std > 0 else math.copysign(math.inf, mean) if mean else 0.0
     return PairedDifference(mean, mean - half, mean + half, n, p, effect)
@@ -91,12 +95,14 @@ def bootstrap_means(
 
     Hierarchical bootstrap: seeds are drawn with replacement, then cases, the same ones in each drawn seed since every
     seed is tested on the same patients; a case's values are averaged over the seeds that have one, then cases. NaN
-    values are left out; a draw without any value is NaN.
+    values are left out; a draw without any value is NaN. Raises UserError for a table without rows or columns.
     Source: Davison & Hinkley, Bootstrap methods and their application (1997), section 3.8.
     """
     table = np.atleast_2d(np.asarray(values, float))
     known = ~np.isnan(table)
     seeds, cases = table.shape
+    if not table.size:
+        raise UserError(f"bootstrap of {seeds} seeds and {cases} cases: expected one or more of each")
     random = np.random.default_rng(seed)
     # how often each seed, and each case, is drawn: their sums are all that a mean needs
     of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)

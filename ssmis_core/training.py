@@ -177,9 +177,9 @@ class Training:
             batch = self.batches.at(clock, draws)
             looking = [o for o in self.observers if (self.state.done + 1) % o.every == 0]
             views = Views() if looking else None
-            own: Step | None = None  # the first of several: those of critics come after it
+            own: Step | None = None  # the method's loss: the first that is not of a critic
             for step in self.steps(optimisers, stage, batch, clock, draws, views):
-                total, own = {} if own else {"loss": step.total}, own or step
+                own, total = (own, {}) if own or step.updates != "main" else (step, {"loss": step.total})
                 self.log.add(self.state.done + 1, {**total, **step.terms}, like=step.total)
             self.method.after_step(clock)
             self.state.t, self.state.done = self.state.t + 1, self.state.done + 1

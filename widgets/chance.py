@@ -15,7 +15,7 @@ def what_p_counts(t: float, pairs: int, *, title: str) -> go.Figure:
     """Student's distribution of t for so many pairs without a true difference; shaded: as far out as this t."""
     from scipy import stats
 
-    ends = max(5.0, abs(t) + 1.0)
+    ends = min(max(5.0, abs(t) + 1.0), 40.0)
     x = np.linspace(-ends, ends, 401)
     density = stats.t.pdf(x, pairs - 1)
     figure = go.Figure()
@@ -34,19 +34,18 @@ def what_p_counts(t: float, pairs: int, *, title: str) -> go.Figure:
 
 
 def drawn_anew(table: Sequence[Sequence[float]] | np.ndarray, *, title: str, unit: str = "Dice points") -> go.Figure:
-    """Bootstrap means of differences [seeds, cases]: cases drawn anew, seeds drawn anew, and both."""
+    """Bootstrap means of differences [seeds, cases]: cases drawn anew; of several seeds, seeds drawn anew, and both."""
     values = np.atleast_2d(np.asarray(table, float))
     some = values[:, ~np.isnan(values).all(axis=0)]
     rows = some[~np.isnan(some).all(axis=1)]
-    kinds = {  # from below
-        "both": values,
-        "other trainings": np.nanmean(rows, axis=1)[:, None],
-        "other patients": np.nanmean(some, axis=0)[None],
-    }
-    figure = go.Figure()
+    kinds = {"other patients": np.nanmean(some, axis=0)[None]}
+    if len(rows) > 1:  # one seed says nothing of others
+        kinds = {"both": values, "other trainings": np.nanmean(rows, axis=1)[:, None], **kinds}  # from below
+    figure, told = go.Figure(), []
     for number, (name, drawn) in enumerate((name, bootstrap_means(of)) for name, of in kinds.items()):
         low, high = np.nanpercentile(drawn, [2.5, 97.5])
         colour = style.CYCLE[number]
+        told.append(f"{name} {low:+.1f} to {high:+.1f}")
         figure.add_violin(
             x=drawn[~np.isnan(drawn)],
             name=f"{name}<br>{low:+.1f} to {high:+.1f}",
@@ -61,14 +60,15 @@ def drawn_anew(table: Sequence[Sequence[float]] | np.ndarray, *, title: str, uni
     figure.add_vline(x=0, line={"color": style.GREY})
     figure.update_xaxes(title_text=f"mean difference ({unit})")
     figure.update_layout(showlegend=False, margin={"t": 60, "l": 150, "r": 20, "b": 55})
-    alt = "Means of the difference when cases, seeds or both are drawn anew; both is the widest."
+    alt = f"Means of the difference when it is drawn anew, 95 of 100 of them: {', '.join(told)}."
     return style.finish(figure, title=title, alt=alt, height=400, width=760)
 
 
 def found_by_chance(cases: int, *, title: str, most: int = 20, trials: int = 2000, alpha: float = 0.05) -> go.Figure:
-    """How often at least one of several equal methods differs "significantly" from the baseline, with and without Holm.
+    """How often at least one of several equal methods differs "significantly" from the baseline, as is and after Holm.
 
-    By simulation: scores of so many cases are normal, all methods are equally good, one baseline for all.
+    By simulation: scores of so many cases are normal, all methods are equally good, one baseline for all. Two-sided:
+    a difference for the worse counts too.
     """
     random = np.random.default_rng(0)
     scores = random.standard_normal((trials, most + 1, cases))
@@ -87,7 +87,7 @@ def found_by_chance(cases: int, *, title: str, most: int = 20, trials: int = 200
     figure.update_xaxes(title_text="methods that are compared with one baseline", dtick=2)
     figure.update_yaxes(title_text='trials with a "finding" (%)', rangemode="tozero")
     figure.update_layout(legend={"x": 0.02, "y": 0.98}, margin={"t": 60, "l": 75, "r": 20, "b": 55})
-    alt = f"Of {most} methods no better than the baseline, one looks better in {plain[-1]:.0f} % of trials."
+    alt = f"Of {most} methods as good as the baseline, one or more differ significantly in {plain[-1]:.0f} % of trials."
     return style.finish(figure, title=title, alt=alt, height=400, width=760)
 
 

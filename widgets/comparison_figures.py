@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ssmis_core.comparison import Scored, label
 from ssmis_core.errors import UserError
 from ssmis_core.pages import Table
+from ssmis_core.scored_runs import Scored, label
 from ssmis_core.statistics import bootstrap_interval, limits_of_agreement, mean_interval
 from widgets import style
 
@@ -50,14 +50,13 @@ def boxes(contestants: Mapping[str, Cases], *, title: str, unit: str = "Dice (%)
 
 
 def slopes(a: Cases, b: Cases, *, names: tuple[str, str], title: str, unit: str = "Dice (%)") -> go.Figure:
-    """A line a test case from a to b, blue where the value rises and red-orange where it falls; means as diamonds."""
+    """A line a test case from a to b: blue where it rises, red-orange where it falls, else grey; means as diamonds."""
     figure, both = go.Figure(), _both(a, b)
     for case, (before, after) in both.items():
-        line = {"color": style.BLUE if after > before else style.VERMILLION, "width": 1.3}
+        colour = style.GREY if after == before else style.BLUE if after > before else style.VERMILLION
+        look = {"line": {"color": colour, "width": 1.3}, "opacity": 0.6}
         hover = f"{case}: %{{y:.1f}}<extra></extra>"
-        figure.add_scatter(
-            x=names, y=[before, after], mode="lines+markers", line=line, opacity=0.6, hovertemplate=hover
-        )
+        figure.add_scatter(x=names, y=[before, after], mode="lines+markers", hovertemplate=hover, **look)
     means = [float(np.mean(side)) for side in zip(*both.values(), strict=True)]
     diamond = {"symbol": "diamond", "size": 13, "color": style.BLACK}
     places = ["middle left", "middle right"]
@@ -98,7 +97,8 @@ def seeds_and_cases(
 ) -> go.Figure:
     """Differences [seeds, cases] of two contestants: a column a seed, and one of the cases averaged over seeds.
 
-    Diamonds are means with Student's interval over cases; the last column has that of `bootstrap_interval` too.
+    Diamonds are means with Student's interval over cases; of several seeds, the last column has that of
+    `bootstrap_interval` too.
     """
     values = np.atleast_2d(np.asarray(table, float))
     columns = {f"seed {seed}": row[~np.isnan(row)] for seed, row in zip(seeds, values, strict=True)}
@@ -113,7 +113,8 @@ def seeds_and_cases(
         _interval(figure, number + 0.15, mean, (mean - half, mean + half), style.BLACK, f"{name}, over cases")
     low, high = bootstrap_interval(values)
     last = len(columns) - 1
-    _interval(figure, last + 0.3, mean, (low, high), style.VERMILLION, "seeds and cases drawn anew")
+    if len(values) > 1:
+        _interval(figure, last + 0.3, mean, (low, high), style.VERMILLION, "seeds and cases drawn anew")
     figure.add_hline(y=0, line={"color": style.GREY, "width": 1})
     figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=list(columns), range=[-0.5, last + 0.6])
     figure.update_yaxes(title_text=unit)
@@ -153,9 +154,7 @@ def forest(rows: Sequence[Mapping[str, Any]], *, title: str, factor: float = 100
     return style.finish(figure, title=title, alt=alt, height=150 + 45 * len(names), width=900)
 
 
-def score_and_seconds(
-    scored: Sequence[Scored], *, title: str, metric: str = "dice", factor: float = 100.0
-) -> go.Figure:
+def score_and_seconds(scored: Sequence[Scored], *, title: str) -> go.Figure:
     """The mean Dice of every contestant against the seconds that one training took; bars are intervals over seeds."""
     figure = go.Figure()
     names = list(dict.fromkeys(label(one.contestant) for one in scored))
@@ -182,6 +181,17 @@ def score_and_seconds(
     figure.update_layout(showlegend=False, margin={"t": 60, "l": 70, "r": 110, "b": 55})
     alt = f"Mean Dice against seconds of a training for {', '.join(names)}."
     return style.finish(figure, title=title, alt=alt, height=400, width=760)
+
+
+def show(table: Table) -> None:
+    """A table of a report and its note below it, in a notebook; a line where it has nothing."""
+    from IPython.display import Markdown, display
+
+    if len(table.rows) > 1:
+        display(as_frame(table))
+        display(Markdown(table.note))
+    else:
+        print(f"{table.title}: nothing to tell")
 
 
 def as_frame(table: Table) -> pandas.DataFrame:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from ssmis_core.comparison_report import Report, Setting, printed_names
+from ssmis_core.comparison_report import Report, printed_names
 from ssmis_core.errors import UserError
 from ssmis_core.published import published
+from ssmis_core.scored_runs import Setting
 from ssmis_core.statistics import mean_interval
 from widgets import style
 
@@ -92,10 +93,11 @@ def reported_beside(report: Report, setting: Setting, *, title: str) -> go.Figur
     For data or labels that nobody reported: the left atrium with 8 labels, without the runs.
     """
     own: dict[str, tuple[float, float]] = {}
-    runs = report.within(setting)
-    for method in dict.fromkeys(one.row["method"] for one in runs if one.name == one.row["method"]):
-        name = printed_names(method)[-1 if setting[1] == 2 else 0]
-        own[name] = mean_interval([100 * one.row["dice"] for one in runs if one.name == method])
+    for runs in report.contestants(setting).values():
+        method = runs[0].row["method"]
+        if runs[0].contestant == (method, "paper"):  # as its paper has it, and with nothing changed
+            name = printed_names(method)[-1 if setting[1] == 2 else 0]
+            own[name] = mean_interval([100 * one.row["dice"] for one in runs])
     dataset, labeled, known = setting[0], setting[3], {str(row["dataset"]).lower() for row in published()}
     rows = published(dataset=dataset, labeled=labeled) if dataset in known else []
     if not rows:

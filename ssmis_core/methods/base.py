@@ -60,6 +60,9 @@ class Stage:
     select: str = "last"
 
     def __post_init__(self) -> None:
+        if "main" not in self.optimisers:
+            found = ", ".join(self.optimisers) or "none"
+            raise UserError(f"stage {self.name!r}: optimisers {found}, expected one by the name of main")
         if self.select not in SELECTIONS:
             raise unknown("selection of a stage", self.select, SELECTIONS)
 
@@ -131,7 +134,10 @@ class Method(nn.Module):
         """Called when a stage starts (not when it is resumed)."""
 
     def steps(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Iterator[Step]:
-        """The optimiser steps of one iteration, its own loss first; each is taken before the next is asked for."""
+        """The optimiser steps of one iteration; each is taken before the next is asked for.
+
+        The first that updates "main" is the method's loss in the log and for observers.
+        """
         yield self.loss(batch, clock, draws, views)
 
     def loss(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Step:

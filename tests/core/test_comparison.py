@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ssmis_core import cli_tables
-from ssmis_core.comparison import METRICS, Scored, differences, means
+from ssmis_core.comparison import differences, means
+from ssmis_core.scored_runs import METRICS, Scored
 from ssmis_core.statistics import bootstrap_interval, paired_difference, wilcoxon
 
 NAN = math.nan
@@ -20,7 +21,7 @@ def scored(name: str, seed: int, dice: dict[str, float], *, variant: str = "pape
     row: dict[str, Any] = {"variant": variant, "seed": seed, "seconds": 10.0 if name == "base" else 25.0, "missed": 0}
     row |= {"dataset": "phantom", "dims": 2, "preset": "quick", "labeled": labeled}
     row |= dict.fromkeys(METRICS, sum(known) / len(known))
-    return Scored(name, row, {case: dict.fromkeys(METRICS, value) for case, value in dice.items()})
+    return Scored(name, row, {case: {"object": dict.fromkeys(METRICS, value)} for case, value in dice.items()})
 
 
 def of(rows: list[dict[str, Any]], comparison: str, over: str, metric: str = "dice", **where: Any) -> dict[str, Any]:

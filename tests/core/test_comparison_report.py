@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from ssmis_core import cli
-from ssmis_core.comparison import METRICS, Scored
 from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
 from ssmis_core.comparison_report import latex_of, make_report, page, tables
-from ssmis_core.contestants import read_runs
+from ssmis_core.contestants import planned, read_runs
 from ssmis_core.errors import UserError
 from ssmis_core.evaluation import evaluate_run
 from ssmis_core.files import read_csv
 from ssmis_core.methods import create_method
 from ssmis_core.model_cost import ModelCost, model_cost, multiply_adds
 from ssmis_core.runs import Run
+from ssmis_core.scored_runs import METRICS, Scored
 
 NAN = math.nan
 Tiny = Callable[..., Any]
@@ -37,7 +37,7 @@ def scored(name: str, seed: int, dice: dict[str, float], *, labeled: int = 16, m
     row |= {"dataset": "la", "dims": 3, "preset": "full", "labeled": labeled, "protocol": "last", "cases": len(dice)}
     row |= {"run": f"{name}-{seed}", "status": "finished", "iterations": 5, "iterations_done": 5}
     row |= dict.fromkeys(METRICS, sum(known) / len(known))
-    return Scored(name, row, {case: dict.fromkeys(METRICS, value) for case, value in dice.items()})
+    return Scored(name, row, {case: {"object": dict.fromkeys(METRICS, value)} for case, value in dice.items()})
 
 
 BASE = [scored("supervised", s, {"a": 0.5 + s / 10, "b": 0.7, "c": 0.6}) for s in (0, 1)]
@@ -92,14 +92,58 @@ def test_settings_have_tables_of_their_own() -> None:
     assert "Scores: la 3D full, 16 labels" in titles and "Scores: la 3D full, 8 labels" in titles
 
 
+def released(one: Scored) -> Scored:
+    return Scored(one.name, {**one.row, "variant": "released"}, one.cases, one.folder)
+
+
 def test_the_baseline_is_supervised_or_the_first_or_the_one_asked_for() -> None:
-    assert make_report([*OURS, *BASE], baseline=None, costs={}).baseline == "supervised"
-    assert make_report(OURS, baseline=None, costs={}).baseline == "ssnet"
-    assert make_report([*OURS, *BASE], baseline="ssnet", costs={}).baseline == "ssnet"
+    def baseline(scored: list[Scored], name: str | None = None) -> list[Any]:
+        return list(make_report(scored, baseline=name, costs={}).baselines.values())
+
+    assert baseline([*OURS, *BASE]) == [("supervised", "paper")]
+    assert baseline(OURS) == baseline([*OURS, *BASE], "ssnet") == [("ssnet", "paper")]
+    other = [released(one) for one in OURS]
+    assert baseline([*other, *BASE], "ssnet") == [("ssnet", "released")]  # the only one of its name
+    assert baseline([*other, *OURS], "ssnet") == baseline([*OURS, *other], "ssnet") == [("ssnet", "paper")]
+    assert baseline([*OURS, *other], "ssnet (released)") == [("ssnet", "released")]
     with pytest.raises(UserError, match="unknown baseline 'ssnett'; did you mean 'ssnet'"):
-        make_report([*OURS, *BASE], baseline="ssnett", costs={})
+        baseline([*OURS, *BASE], "ssnett")
     with pytest.raises(UserError, match="no run, expected at least one"):
-        make_report([], baseline=None, costs={})
+        baseline([])
+
+
+def test_a_baseline_as_released_has_differences_and_charts_and_its_own_variants_are_compared_with_it() -> None:
+    report = make_report([*(released(one) for one in OURS), *OURS], baseline="ssnet (released)", costs={})
+    assert "Dice %, difference from ssnet (released)" in shown(report)
+    (row,) = report.compared(report.largest, "dice")
+    assert row["comparison"] == "ssnet minus ssnet (released)" and row["mean"] == 0.0
+    assert page(report).count("<svg") == 2 * 3
+
+
+def test_the_largest_setting_is_that_with_the_most_contestants_beside_its_baseline() -> None:
+    few = [scored(name, 0, {"a": 0.1, "b": 0.2}, labeled=8) for name in ("ssnet", "bcp", "uamt")]  # no baseline there
+    report = make_report([*few, *BASE, *OURS], baseline="supervised", costs={})
+    assert report.largest == BASE[0].setting and list(report.contestants(report.largest)) == ["supervised", "ssnet"]
+    with pytest.raises(UserError, match="no setting has two contestants"):
+        _ = make_report([*few, *BASE], baseline="supervised", costs={}).largest
+
+
+def test_contestants_are_paired_over_the_seeds_that_both_have_in_tables_and_charts() -> None:
+    third = scored("ssnet", 2, {"a": 0.0, "b": 0.0, "c": 0.0})  # supervised has no such seed
+    alone, more = (make_report([*BASE, *OURS, *some], baseline=None, costs={}) for some in ([], [third]))
+    assert alone.compared(alone.largest, "dice") == more.compared(more.largest, "dice")
+    assert [a.row["seed"] for a, _ in more.pairs(more.largest, "ssnet")] == [0, 1]
+    slope = "a: 55.00 to 70.00"
+    assert page(alone).count(slope) == page(more).count(slope) > 0
+    apart = make_report([*BASE, third], baseline=None, costs={})
+    with pytest.raises(UserError, match="ssnet and supervised share no seed"):
+        apart.pairs(apart.largest, "ssnet")
+    assert page(apart).count("<svg") == 2  # boxes alone
+
+
+def test_two_runs_of_one_contestant_and_seed_are_refused() -> None:
+    with pytest.raises(UserError, match="are both supervised with seed 0, expected one of them"):
+        make_report([*BASE, BASE[0].__class__(**{**vars(BASE[0]), "folder": "again"})], baseline=None, costs={})
 
 
 def test_latex_has_every_table_and_no_sign_that_latex_would_take_for_its_own() -> None:
@@ -215,6 +259,16 @@ def test_runs_that_differ_in_the_seed_are_one_contestant_and_others_say_what_the
     (runs / "empty").mkdir()
     with pytest.raises(UserError, match=r"has no evaluated run in it"):
         read_runs([runs / "empty"])
+
+
+def test_a_comparison_is_planned_seed_by_seed_in_the_variants_that_each_method_has() -> None:
+    plan = planned(["supervised", "ssnet"], seeds=[3, 4], variant="released", dataset_options={"dims": 2}, labeled=4)
+    told = [(one.method, one.variant, one.seed, one.labeled) for one in plan]
+    assert told[:2] == [("supervised", "paper", 3, 4), ("ssnet", "released", 3, 4)]
+    assert [one.seed for one in plan] == [3, 3, 4, 4]
+    for methods, seeds in ((["supervised"], [0]), (["ssnet", "bcp", "ssnet"], [0]), ([], [0]), (["ssnet", "bcp"], [])):
+        with pytest.raises(UserError, match=r"expected (two or more, each of them once|one or more)"):
+            planned(methods, seeds=seeds)
 
 
 def test_the_command_prints_the_tables_and_writes_what_is_asked_for(

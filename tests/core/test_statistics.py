@@ -135,6 +135,18 @@ def test_bootstrap_means_are_those_of_drawing_seeds_and_cases_one_by_one() -> No
     )
 
 
+def test_a_difference_that_spreads_by_rounding_alone_is_constant() -> None:
+    found = paired_difference([0.7, 0.8, 0.9], [0.6, 0.7, 0.8])
+    assert (found.p_value, found.effect_size) == (0.0, math.inf)
+    assert found.low == found.high == found.mean == pytest.approx(0.1)
+
+
+def test_a_bootstrap_of_nothing_is_one_line() -> None:
+    for nothing in (np.empty((0, 4)), np.empty((2, 0))):
+        with pytest.raises(UserError, match="expected one or more of each"):
+            bootstrap_means(nothing)
+
+
 def test_the_limits_of_agreement_hold_95_of_100_differences() -> None:
     assert limits_of_agreement([1.0, 4.0, NAN, 3.0], [0.0, 1.0, 1.0, 1.0]) == pytest.approx((0.04, 2.0, 3.96))
     random = np.random.default_rng(0)

@@ -9,15 +9,25 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ssmis_core.comparison import METRICS, Scored, differences
+from ssmis_core.comparison import differences
 from ssmis_core.comparison_report import make_report
 from ssmis_core.errors import UserError
 from ssmis_core.pages import Table
 from ssmis_core.published import published
+from ssmis_core.scored_runs import METRICS, Scored
 from ssmis_core.statistics import bootstrap_interval, mean_interval
 from widgets import style
 from widgets.chance import drawn_anew, found_by_chance, what_p_counts
-from widgets.comparison_figures import agreement, as_frame, boxes, forest, score_and_seconds, seeds_and_cases, slopes
+from widgets.comparison_figures import (
+    agreement,
+    as_frame,
+    boxes,
+    forest,
+    score_and_seconds,
+    seeds_and_cases,
+    show,
+    slopes,
+)
 from widgets.published import reported_beside
 
 NAN = math.nan
@@ -31,7 +41,7 @@ def scored(name: str, seed: int, dice: list[float], *, dataset: str = "la", labe
     row |= {"dataset": dataset, "dims": 3, "preset": "full", "labeled": labeled, "protocol": "last", "cases": len(dice)}
     row |= {"run": f"{name}-{seed}", "status": "finished", "iterations": 5, "iterations_done": 5}
     row |= dict.fromkeys(METRICS, float(np.mean(dice)))
-    return Scored(name, row, {f"case {k}": dict.fromkeys(METRICS, value) for k, value in enumerate(dice)})
+    return Scored(name, row, {f"case {k}": {"object": dict.fromkeys(METRICS, value)} for k, value in enumerate(dice)})
 
 
 RUNS = [
@@ -54,6 +64,8 @@ def test_slopes_pair_the_cases_that_have_two_scores() -> None:
         ((70.0, 65.0), style.VERMILLION),
         ((60.0, 80.0), style.BLUE),
     ]
+    equal = slopes({"x": 1.0, "y": 2.0}, {"x": 1.0, "y": 3.0}, names=NAMES, title="t")
+    assert equal.data[0].line.color == style.GREY
     assert list(means.y) == pytest.approx([60.0, 205 / 3])
     assert "of 3 test cases from a to b: it rises in 2 of them" in style.alt_text(figure)
     with pytest.raises(UserError, match="1 test cases have a score from both, expected two or more"):
@@ -80,6 +92,8 @@ def test_seeds_stand_apart_before_they_are_averaged() -> None:
     low, high = bootstrap_interval(table)
     assert (anew.error_y.arrayminus[0], anew.error_y.array[0]) == pytest.approx((3.25 - low, high - 3.25))
     assert list(figure.layout.xaxis.ticktext) == ["seed 0", "seed 7", "averaged over seeds"]
+    alone = [trace for trace in seeds_and_cases(table[:1], seeds=[0], title="t").data if trace.marker.size != 7]
+    assert {trace.marker.color for trace in alone} == {style.BLACK}  # no interval over seeds of one seed
 
 
 def test_the_forest_has_both_intervals_and_both_p_of_every_comparison() -> None:
@@ -101,6 +115,11 @@ def test_scores_stand_over_the_seconds_that_they_took() -> None:
     assert figure.data[1].y[0] == pytest.approx(100 * np.mean([run.row["dice"] for run in RUNS[3:]]))
 
 
+def test_a_table_without_rows_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Table("Published: la", "n", [("method", "Dice %")], left=1))
+    assert capsys.readouterr().out == "Published: la: nothing to tell\n"
+
+
 def test_a_table_of_a_report_has_its_first_column_for_an_index() -> None:
     shown = as_frame(Table("t", "n", [("method", "Dice %"), ("a", "1.0"), ("b", "2.0")], left=1))
     assert list(shown.index) == ["a", "b"] and list(shown["Dice %"]) == ["1.0", "2.0"]
@@ -120,7 +139,8 @@ def test_seeds_and_cases_drawn_anew_are_three_distributions() -> None:
     both, trainings, patients = drawn_anew(table, title="t").data
     assert np.std(patients.x) < np.std(trainings.x) <= 1.1 * np.std(both.x)
     assert patients.name.startswith("other patients") and np.mean(both.x) == pytest.approx(table.mean(), abs=0.05)
-    assert len(drawn_anew([[1.0, 2.0, NAN]], title="t").data) == 3  # one seed, a case without a pair
+    (alone,) = drawn_anew([[1.0, 2.0, NAN]], title="t").data  # one seed says nothing of others
+    assert alone.name.startswith("other patients")
 
 
 def test_equal_methods_look_better_by_chance_unless_corrected() -> None:
@@ -137,6 +157,16 @@ def test_own_means_stand_beside_what_was_reported_for_as_many_labels() -> None:
     assert list(own.text) == ["V-Net", "SS-Net"]
     assert own.x[1] == pytest.approx(100 * np.mean([run.row["dice"] for run in RUNS[3:]]))
     assert sum(len(trace.x) for trace in figure.data) == len(published(dataset="la", labeled=8)) + 2
+
+
+def test_a_square_is_of_the_method_as_its_paper_has_it() -> None:
+    others = [Scored(one.name, {**one.row, "variant": "released", "dice": 0.9}, one.cases) for one in RUNS[3:]]
+    changed = [Scored("ssnet (weight=2.0)", {**one.row, "dice": 0.1}, one.cases) for one in RUNS[3:]]
+    report = make_report([*RUNS, *others, *changed], baseline=None, costs={})
+    figure = reported_beside(report, report.settings[0], title="Reported?")
+    (own,) = [trace for trace in figure.data if trace.name == "trained here"]
+    assert list(own.text) == ["V-Net", "SS-Net"]
+    assert own.x[1] == pytest.approx(100 * np.mean([run.row["dice"] for run in RUNS[3:]]))
 
 
 @pytest.mark.parametrize("where", [{"dataset": "phantom"}, {"labeled": 5}])
