@@ -101,7 +101,7 @@ def score_labels(
     """
     truth = truth or own_truth(case)
     if truth.grid == FILE_GRID:
-        labels = on_original_grid(labels, case)[0].reshape(truth.label.shape)  # a plane without its axis of one voxel
+        labels = on_original_grid(labels, case)[0].reshape(truth.label.shape)  # a plane without an axis of one voxel
     classes = len(class_names)
     in_voxels = evaluate_classes(labels, truth.label, classes, empty=empty)
     in_mm = (
@@ -157,7 +157,8 @@ def evaluate_run(
                 rows += scores
                 spacings.append(case.spacing)
                 if written:
-                    save_nifti(fresh / f"{case.id}.nii.gz", *on_original_grid(labels, case))
+                    of_file = case.original is not None
+                    save_nifti(fresh / f"{case.id}.nii.gz", *on_original_grid(labels, case), flat=of_file)
                 if report:
                     report(number, len(data.cases), case.id)
         if not written:
@@ -243,11 +244,14 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def save_nifti(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
-    """Write a label map [X, Y] or [X, Y, Z] as compressed NIfTI with its voxel-to-world matrix (mm)."""
+def save_nifti(path: Path, labels: np.ndarray, affine: np.ndarray, *, flat: bool = False) -> None:
+    """Write a label map [X, Y] or [X, Y, Z] as compressed NIfTI with its voxel-to-world matrix (mm).
+
+    flat: write [X, Y] with two axes, as for a scan whose file has two, rather than with a third of one voxel.
+    """
     import nibabel
 
-    volume = labels[..., None] if labels.ndim == 2 else labels
+    volume = labels[..., None] if labels.ndim == 2 and not flat else labels
     image = nibabel.Nifti1Image(volume.astype(np.uint8), affine)
     image.header.set_xyzt_units("mm")
 

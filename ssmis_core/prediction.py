@@ -30,21 +30,25 @@ class ImageFile:
     """An image as the network is to see it, and where it lies.
 
     image: float32 [channels, *spatial]; affine: 4x4 voxel-to-world (mm), or the identity when the voxel size is not
-    known; spacing: mm along each spatial axis of the image, or None; note: what was done or assumed, in a line; case:
-    of a run on one's own scans, the scan as its network takes it, whose labels go back to the file's grid.
+    known; spacing: mm along each spatial axis of the image, or None; note: what was done or assumed, in a line; shape:
+    of the labels in a file with as many axes as the image's; case: of a run on one's own scans, the scan as its network
+    takes it, whose labels go back to the file's grid.
     """
 
     image: np.ndarray
     affine: np.ndarray
     spacing: tuple[float, ...] | None
     note: str
+    shape: tuple[int, ...]
     case: Case | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What `predict_file` wrote. voxels: count of each class but the background; millilitres: their volumes (3D).
+    """What `predict_file` wrote. shape: of the labels in the file.
 
+    voxels: count of each class but the background; millilitres: their volumes, None for planes, whose thickness is not
+    a part of the structure, and where the voxel size is not known.
     warning: what speaks against the labels, in a line, or "".
     """
 
@@ -100,10 +104,11 @@ def predict_file(
     labels = predict_labels(method, file.image, config, device=where, largest_component=largest_component)
     if file.case is not None:
         labels, _ = on_original_grid(labels, file.case)
-    save_nifti(target, labels, file.affine)
+    labels = labels.reshape(file.shape)
+    save_nifti(target, labels, file.affine, flat=True)
     voxels = tuple(int(count) for count in np.bincount(labels.ravel(), minlength=shape["num_classes"])[1:])
     millilitre = abs(float(np.linalg.det(file.affine[:3, :3]))) / 1000.0
-    volumes = tuple(count * millilitre for count in voxels) if labels.ndim == 3 and file.spacing else None
+    volumes = tuple(count * millilitre for count in voxels) if config.case_dims == 3 and file.spacing else None
     warning = unlike(file.spacing, run.info.get("training", {}).get("spacing"))
     return Prediction(target, labels.shape, voxels, volumes, file.note, warning)
 
@@ -130,13 +135,15 @@ def read_image(path: Path, *, dims: int, channels: int, dataset: str) -> ImageFi
     scale, done, already = SCALINGS[info.scaling]
     if volume is not None:
         note = f"{volume.note}; {done}" if volume.note else done
-        return ImageFile(scale(image), volume.affine, volume.spacing[:dims], note)
+        shape = (*image.shape[1:], *[1] * (volume.axes - dims))
+        return ImageFile(scale(image), volume.affine, volume.spacing[:dims], note, shape)
     as_it_is = f"the image was taken as it is, expected to be {already}"
     if dataset == "la":
         from ssmis_core.datasets.la import SPACING_MM
 
-        return ImageFile(image, np.diag([SPACING_MM] * 3 + [1.0]), (SPACING_MM,) * 3, as_it_is)
-    return ImageFile(image, np.eye(4), None, f"{as_it_is}; it has no voxel size, the labels are written with 1 mm")
+        return ImageFile(image, np.diag([SPACING_MM] * 3 + [1.0]), (SPACING_MM,) * 3, as_it_is, image.shape[1:])
+    unknown = f"{as_it_is}; it has no voxel size, the labels are written with 1 mm"
+    return ImageFile(image, np.eye(4), None, unknown, image.shape[1:])
 
 
 def _read_own(path: Path, options: Mapping[str, Any]) -> ImageFile:
@@ -146,7 +153,7 @@ def _read_own(path: Path, options: Mapping[str, Any]) -> ImageFile:
 
     case, note = scan(path, Recipe.from_dict(options["recipe"]))
     assert case.original is not None
-    return ImageFile(case.image, case.original.affine, case.spacing, note, case)
+    return ImageFile(case.image, case.original.affine, case.spacing, note, case.original.shape, case)
 
 
 def z_score(image: np.ndarray) -> np.ndarray:

@@ -17,10 +17,16 @@ from ssmis_core.errors import UserError
 
 @dataclass(frozen=True)
 class Grid:
-    """The voxel grid that a file had on disk: its shape and its 4x4 voxel-to-world matrix (mm)."""
+    """The voxel grid that a file had on disk: its shape (of two axes for some planes) and its 4x4 voxel-to-world matrix
+    (mm)."""
 
     shape: tuple[int, ...]
     affine: np.ndarray
+
+    @property
+    def solid(self) -> Grid:
+        """The same grid with three axes: of two, the third has one voxel."""
+        return Grid((*self.shape, 1), self.affine) if len(self.shape) == 2 else self
 
 
 @dataclass(frozen=True)

@@ -98,15 +98,16 @@ def same_place(grid: Grid, other: Grid, tolerance: float) -> float:
 def on_original_grid(labels: np.ndarray, case: Case) -> tuple[np.ndarray, np.ndarray]:
     """(labels, affine) on the grid that the case's file had; as they are for a case that was never moved.
 
-    labels: uint8 [*spatial] on the case's own grid. Exact where nothing was resampled. A plane comes back with the
-    axis of one voxel that its file had.
+    labels: uint8 [*spatial] on the case's own grid. Exact where nothing was resampled. A plane comes back with as many
+    axes as its file had, one of one voxel where those are three.
     """
     if labels.shape != case.shape:
         raise UserError(f"case {case.id}: labels have shape {labels.shape}, expected the case's {case.shape}")
     if case.original is None:
         return labels, case.affine
-    solid = labels[..., None] if labels.ndim == 2 else labels
-    return resample_label(solid, Grid(solid.shape, case.affine), case.original), case.original.affine
+    here = Grid(labels.shape, case.affine).solid
+    back = resample_label(labels.reshape(here.shape), here, case.original.solid)
+    return back.reshape(case.original.shape), case.original.affine
 
 
 def _nearest_axes(affine: np.ndarray) -> tuple[list[int], tuple[bool, ...]]:

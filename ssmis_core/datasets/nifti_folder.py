@@ -93,7 +93,7 @@ class NiftiFolder(Dataset):
         )
 
     def truth(self, case: Case) -> Truth:
-        """The label of the scan's own file, on that file's grid; its axis of one voxel is left out for planes."""
+        """The label of the scan's own file, on that file's grid; for planes an axis of one voxel is left out."""
         own = own_truth(case)
         if case.original is None:
             return Truth(own.label, own.spacing, FILE_GRID)
@@ -103,8 +103,9 @@ class NiftiFolder(Dataset):
             (label,) = self._arrays(case.id, FILE_LABEL)
         mm = np.linalg.norm(case.original.affine[:3, :3], axis=0)
         if self.dims == 2:
-            thin = label.shape.index(1)
-            label, mm = label.squeeze(thin), np.delete(mm, thin)
+            solid = case.original.solid.shape
+            thin = solid.index(1)
+            label, mm = label.reshape(solid).squeeze(thin), np.delete(mm, thin)
         return Truth(label, tuple(float(step) for step in mm), FILE_GRID)
 
     def _arrays(self, case_id: str, *names: str) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ import pytest
 from ssmis_core import Run, cli, evaluate_run, open_dataset
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets.cases import FILE_GRID
+from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.datasets.preparation import Wish, prepare_folder
 from ssmis_core.datasets.preparation.one_case import FILE_LABEL
 from ssmis_core.errors import UserError
@@ -30,8 +31,9 @@ def of_file(run: Run, case_id: str, source: Path, spacing: list[float]) -> list[
     """What the saved prediction scores against the user's own label, read from their files alone."""
     found = np.asarray(nibabel.load(run.path / "predictions" / f"{case_id}.nii.gz").dataobj)
     label = np.asarray(nibabel.load(source / "labels" / f"{case_id}.nii.gz").dataobj)
-    thin = tuple(axis for axis in range(3) if label.shape[axis] == 1)
-    found, label, mm = found.squeeze(thin), label.squeeze(thin), [s for a, s in enumerate(spacing) if a not in thin]
+    assert found.shape == label.shape
+    mm = [step for step, size in zip(spacing, label.shape, strict=False) if size > 1]
+    found, label = found.squeeze(), label.squeeze()
     pairs = zip(evaluate_classes(found, label, 3), evaluate_classes(found, label, 3, spacing=mm), strict=True)
     return [{**voxels.as_dict(), "hd95_mm": in_mm.hd95, "asd_mm": in_mm.asd} for voxels, in_mm in pairs]
 
@@ -59,15 +61,48 @@ def test_scores_are_those_of_the_files(tmp_path: Path, spacing: tuple[float, ...
     assert {row["split"] for row in rows} == {"validation", "test"} and {row["grid"] for row in rows} == {"file"}
 
 
-def test_planes_are_scored_as_planes_whichever_axis_is_thin(tmp_path: Path) -> None:
-    source, out = tmp_path / "scans", tmp_path / "out"
-    affine = affine_of((2, 0, 1), (1, -1, 1), (0.5, 2.0, 7.0))
+def write_planes(source: Path, affine: np.ndarray) -> Path:
+    """Four labeled planes: the files of p0 and p1 have three axes, those of p2 and p3 two."""
     for number in range(4):
-        write_image(source / "images" / f"p{number}.nii.gz", scan((18, 20, 1), number), affine)
-        write_image(source / "labels" / f"p{number}.nii.gz", blocks((18, 20, 1), number), affine)
-    prepare_folder("own", source, out, spacing=(1.0, 1.0), wish=Wish(test_share=0.5))
+        shape = (18, 20, 1) if number < 2 else (18, 20)
+        write_image(source / "images" / f"p{number}.nii.gz", scan(shape, number), affine)
+        write_image(source / "labels" / f"p{number}.nii.gz", blocks(shape, number), affine)
+    return source
+
+
+def test_planes_are_scored_and_written_as_their_files_have_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    source = write_planes(tmp_path / "scans", affine_of((2, 0, 1), (1, -1, 1), (0.5, 2.0, 7.0)))
+    prepare_folder("own", source, out, spacing=(1.0, 1.0), wish=Wish(test=("p0", "p2")))
     assert cli.run([*TRAIN, "--data-root", str(out)]) == 0
     check_scores(Run("r"), source, [0.5, 2.0, 7.0])
+    for case_id in ("p0", "p2"):
+        capsys.readouterr()
+        assert cli.run(["predict", "r", str(source / "images" / f"{case_id}.nii.gz"), "--output", "new.nii.gz"]) == 0
+        told = capsys.readouterr().out
+        assert "voxels" in told and " ml" not in told  # nobody knows how thick the structure is
+        file, found = (nibabel.load(name) for name in (source / f"images/{case_id}.nii.gz", "new.nii.gz"))
+        evaluated = nibabel.load(f"r/predictions/{case_id}.nii.gz")
+        assert found.shape == file.shape
+        for one in (found, evaluated):
+            np.testing.assert_allclose(one.affine, file.affine, atol=1e-6)
+        np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(evaluated.dataobj))
+        Path("new.nii.gz").unlink()
+
+
+@pytest.mark.parametrize("place", [affine_of(), affine_of((1, 0, 2), (-1, 1, 1))])
+def test_labels_of_planes_go_back_to_two_axes_or_three(tmp_path: Path, place: np.ndarray) -> None:
+    source = write_planes(tmp_path / "scans", place)
+    prepare_folder("own", source, tmp_path / "out", wish=Wish(test_share=0.0, validation_share=0.0))
+    data = open_dataset("nifti_folder", tmp_path / "out")
+    for case in map(data.load, ("p0", "p2")):
+        file = np.asarray(nibabel.load(source / "labels" / f"{case.id}.nii.gz").dataobj)
+        np.testing.assert_array_equal(data.truth(case).label, file.squeeze())
+        assert case.label is not None
+        if case.original is not None:
+            np.testing.assert_array_equal(on_original_grid(case.label, case)[0], file)
 
 
 def test_the_label_of_the_file_is_kept_and_made_where_it_is_lost(tmp_path: Path) -> None:

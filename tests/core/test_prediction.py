@@ -11,6 +11,7 @@ import pytest
 
 from ssmis_core import cli
 from ssmis_core.evaluation import predict_labels
+from ssmis_core.prediction import read_image
 from ssmis_core.runs import Run
 from tests.core.cli_helpers import AFFINE, PHANTOM, empty_folder, refused, write_case, write_nifti
 from tests.core.datasets.own_helpers import write_image
@@ -62,6 +63,12 @@ def test_predict_reads_other_formats(solid: Path) -> None:
     first, second = nibabel.load("a.nii.gz"), nibabel.load("b.nii.gz")
     np.testing.assert_array_equal(np.asarray(first.dataobj), np.asarray(second.dataobj))
     np.testing.assert_allclose(first.affine, second.affine, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1)])
+def test_labels_of_a_plane_have_the_axes_of_its_file(shape: tuple[int, ...]) -> None:
+    write_nifti(Path("plane.nii"), np.arange(30.0).reshape(shape))
+    assert read_image(Path("plane.nii"), dims=2, channels=1, dataset="phantom").shape == shape
 
 
 def test_predict_refuses_what_it_cannot_label(solid: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from widgets.review.nifti import read_case_labels, read_labels
 def saved(folder: Path, case: Case) -> Path:
     """The case's own label as an evaluation would write it, were it predicted."""
     assert case.label is not None
-    save_nifti(folder / f"{case.id}.nii.gz", *on_original_grid(case.label, case))
+    save_nifti(folder / f"{case.id}.nii.gz", *on_original_grid(case.label, case), flat=case.original is not None)
     return folder / f"{case.id}.nii.gz"
 
 
@@ -32,11 +32,12 @@ def test_a_prediction_on_a_turned_oblique_file_comes_back_voxel_for_voxel(tmp_pa
         np.testing.assert_array_equal(read_case_labels(saved(tmp_path, case), case), case.label)
 
 
-def test_a_prediction_of_a_plane_comes_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(9, 7, 1), (9, 7)])
+def test_a_prediction_of_a_plane_comes_back(tmp_path: Path, shape: tuple[int, ...]) -> None:
     turned = affine_of(order=(1, 0, 2), signs=(-1, 1, 1))
     for number in range(3):
-        write_image(tmp_path / "scans/images" / f"case_{number}.nii.gz", scan((9, 7, 1), number), turned)
-        write_image(tmp_path / "scans/labels" / f"case_{number}.nii.gz", blocks((9, 7, 1), number), turned)
+        write_image(tmp_path / "scans/images" / f"case_{number}.nii.gz", scan(shape, number), turned)
+        write_image(tmp_path / "scans/labels" / f"case_{number}.nii.gz", blocks(shape, number), turned)
     prepare_folder("own", tmp_path / "scans", tmp_path / "out")
     data = open_dataset("nifti_folder", tmp_path / "out")
     case = data.load(data.test[0])

@@ -53,7 +53,5 @@ def read_case_labels(path: Path, case: Case) -> np.ndarray:
     from ssmis_core.datasets.grids import resample_label
 
     labels, _ = read_labels(path, shape=case.original.shape)
-    flat = len(case.shape) == 2
-    grid = Grid((*case.shape, 1) if flat else case.shape, case.affine)
-    back = resample_label(labels, case.original, grid)
-    return back[..., 0] if flat else back
+    there, here = case.original.solid, Grid(case.shape, case.affine).solid
+    return resample_label(labels.reshape(there.shape), there, here).reshape(case.shape)

@@ -22,7 +22,7 @@ def read_itk(path: Path) -> Volume:
     if image.GetDimension() == 2 and array.ndim == 3:  # channels of a plane are no slices
         array = array[:, :, None]
     affine = lps_affine(image.GetOrigin(), image.GetSpacing(), image.GetDirection())
-    return volume(path, array, affine)
+    return volume(path, array, affine, axes=min(image.GetDimension(), 3))
 
 
 def simpleitk(path: Path) -> Any:

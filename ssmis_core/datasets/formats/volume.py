@@ -27,12 +27,14 @@ class Volume:
     """One image as its file has it.
 
     array: [x, y, z], or [x, y, z, channels] for several; z is 1 for a plane. affine: 4x4 from voxel (i, j, k) to
-    world (mm, x to the right, y to the front, z up: NIfTI's convention). note: what was assumed, or "".
+    world (mm, x to the right, y to the front, z up: NIfTI's convention). note: what was assumed, or "". axes: of the
+    file, channels apart: 2 for a plane without the axis of one voxel, else 3.
     """
 
     array: np.ndarray
     affine: np.ndarray
     note: str = ""
+    axes: int = 3
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -44,22 +46,22 @@ class Volume:
         return self.array.shape[3] if self.array.ndim == 4 else 1
 
 
-def volume(path: Path, array: np.ndarray, affine: np.ndarray, note: str = "") -> Volume:
+def volume(path: Path, array: np.ndarray, affine: np.ndarray, note: str = "", *, axes: int = 3) -> Volume:
     """A Volume of checked type, number of axes and affine; leading and trailing axes are put in order.
 
-    array: [x, y], [x, y, z], [x, y, z, channels] or [x, y, z, 1, channels].
+    array: [x, y], [x, y, z], [x, y, z, channels] or [x, y, z, 1, channels]. axes: see Volume; [x, y] has 2.
     """
     if array.dtype.names or array.dtype.kind not in "biuf":
         raise UserError(f"{path}: voxels are of type {array.dtype}, expected plain numbers")
     if array.ndim == 2:
-        array = array[:, :, None]
+        array, axes = array[:, :, None], 2
     while array.ndim > 3 and array.shape[3] == 1:
         array = array[:, :, :, 0]
     if array.ndim not in (3, 4) or not array.size:
         raise UserError(f"{path}: has shape {array.shape}, expected 2 or 3 axes with voxels, and perhaps channels")
     affine = np.asarray(affine, dtype=np.float64)
     check_affine(path, affine)
-    return Volume(array, affine, note)
+    return Volume(array, affine, note, axes)
 
 
 def check_affine(path: Path, affine: np.ndarray) -> None:

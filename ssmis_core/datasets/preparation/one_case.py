@@ -43,7 +43,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A case in its final form: image float32 [C, *spatial], label uint8 [*spatial] or None, both grids in 3D.
+    """A case in its final form: image float32 [C, *spatial], label uint8 [*spatial] or None; grid in 3D, original as
+    the file has it.
 
     file_label: uint8 [*original.shape], the label before it was resampled, which cannot be had back from `label`; None
     where nothing was resampled.
@@ -83,7 +84,7 @@ def bring(
 ) -> Prepared:
     """Turn, resample and normalise what was read of a case's image files and of its label; see `prepare`."""
     first = volumes[0]
-    original = Grid(first.array.shape[:3], first.affine)
+    original = Grid(first.array.shape[: first.axes], first.affine)
     channels = [array for one, path in zip(volumes, images, strict=True) for array in _channels(one, path)]
     if len(channels) != recipe.channels:
         raise UserError(
@@ -110,7 +111,7 @@ def bring(
         done.append(how)
     file_label = None
     if label is not None and target is not grid:
-        file_label = resample_label(label, grid, original)
+        file_label = resample_label(label, grid, original.solid).reshape(original.shape)
         label = resample_label(label, grid, target)
     image = np.stack(stack)
     if recipe.dims == 2:

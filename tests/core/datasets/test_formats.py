@@ -79,8 +79,11 @@ def test_nifti_values_are_scaled_in_any_byte_order(tmp_path: Path) -> None:
 
 
 def test_a_plane_has_a_third_axis_of_one_voxel(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.nii", scan()[:, :, 0], affine_of())
-    assert read_image(tmp_path / "a.nii").array.shape == (12, 10, 1)
+    for name, array, axes in (("a.nii", scan()[:, :, 0], 2), ("b.nii", scan()[:, :, :1], 3)):
+        volume = read_image(write_image(tmp_path / name, array, affine_of()))
+        assert (volume.array.shape, volume.axes) == ((12, 10, 1), axes)
+    sitk.WriteImage(sitk.GetImageFromArray(scan()[:, :, 0]), str(tmp_path / "c.mha"))
+    assert read_image(tmp_path / "c.mha").axes == 2
 
 
 def test_a_name_goes_without_its_ending(tmp_path: Path) -> None:
@@ -148,5 +151,5 @@ def test_channels_of_a_plane_are_no_slices(tmp_path: Path, name: str) -> None:
     array = scan((12, 10, 3))
     sitk.WriteImage(sitk.GetImageFromArray(array.transpose(1, 0, 2), isVector=True), str(tmp_path / name))
     volume = read_image(tmp_path / name)
-    assert volume.channels == 3
+    assert (volume.channels, volume.axes) == (3, 2)
     np.testing.assert_array_equal(volume.array, array[:, :, None])
