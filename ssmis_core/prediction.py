@@ -80,8 +80,9 @@ def predict_file(
     For a run on one's own scans (nifti_folder) it is any file or DICOM folder that `ssmis data prepare` takes; it is
     turned, resampled and normalised as that did with the training data, and its labels lie on the file's own grid.
     output: a .nii.gz file (default: in the current folder, named after the image); not replaced without overwrite.
-    Raises UserError for a file that cannot be read, has another number of axes or channels than the training data,
-    has NaN or is constant, and for an output that cannot be.
+    Raises UserError for a file that cannot be read, has another number of axes or channels than the training data (a
+    single slice where that is volumes, also of a run that learns from slices), has NaN or is constant, and for an
+    output that cannot be.
     """
     source = Path(image).expanduser()
     target = _target(source, output, overwrite=overwrite)
@@ -93,7 +94,7 @@ def predict_file(
         file = _read_own(source, config.dataset_options)
     else:
         file = read_image(source, dims=config.case_dims, channels=shape["channels"], dataset=config.dataset)
-        if config.dims == 3 and 1 in file.image.shape[1:]:
+        if config.case_dims == 3 and 1 in file.image.shape[1:]:
             raise UserError(f"{source}: is a single slice, expected 3 spatial axes, as the run's data set has")
 
     from ssmis_core.devices import choose_device

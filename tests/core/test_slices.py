@@ -23,7 +23,7 @@ from ssmis_core.prediction import predict_file
 from ssmis_core.runs import Run
 from ssmis_core.validation import held_out
 from tests.core.datasets.acdc_helpers import AFFINE, CASE, TRAIN, official, preprocessed
-from tests.core.datasets.own_helpers import affine_of
+from tests.core.datasets.own_helpers import affine_of, write_image
 
 SMALL: dict[str, Any] = {"factor": 1, "patch": 32, "stride": 32, "filters": 2, "network": "unet2d"}
 SMALL |= {"iterations": 2, "log_every": 1}
@@ -158,6 +158,14 @@ def test_a_file_of_either_layout_is_predicted_as_the_case_is(trained: Run, tmp_p
     np.testing.assert_allclose(image.affine, AFFINE, atol=1e-5)
     expected = predict_labels(method, known.load(CASE).image, trained.config)
     np.testing.assert_array_equal(np.asarray(image.dataobj), expected)
+
+
+@pytest.mark.parametrize("shape", [(40, 32), (40, 32, 1)])
+def test_a_single_slice_is_refused_by_a_run_on_volumes(trained: Run, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Its grey values would be scaled by the slice, and those of training were by the volume."""
+    plane = write_image(tmp_path / "plane.nii.gz", np.random.default_rng(0).normal(size=shape), AFFINE)
+    with pytest.raises(UserError, match=r"plane\.nii\.gz: is a single slice, expected 3 spatial axes"):
+        predict_file(trained, plane, output=tmp_path / "labels.nii.gz", device="cpu")
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
