@@ -255,8 +255,9 @@ KINDS: dict[str, Kind] = {
     ),
     "unplaced": Kind(
         WARNING,
-        "a file that does not say how it is turned",
-        "Left and right are guessed; a wrong guess mirrors the scan against the others.",
-        "Save it with its matrix (NIfTI: sform or qform code above 0), from the scanner's export if need be.",
+        "a file that does not say how it is turned, or how large its voxels are",
+        "Left and right, or millimetres, are guessed; a wrong guess mirrors the scan against the others, or scales it.",
+        "Save it with its matrix (NIfTI: sform or qform code above 0; NRRD: space and space directions; MetaImage: "
+        "TransformMatrix and ElementSpacing), from the scanner's export if need be.",
     ),
 }

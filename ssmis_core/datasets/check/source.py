@@ -137,7 +137,7 @@ def _unplaced(scan: Scan) -> Iterator[Finding]:
     """Files whose place was assumed."""
     files: list[tuple[Path | None, Volume | None]] = [*zip(scan.case.images, scan.volumes, strict=True)]
     for path, volume in [*files, (scan.case.label, scan.truth)]:
-        if volume is not None and volume.note:
+        if volume is not None and not volume.placed:
             yield Finding("unplaced", f"{path}: {volume.note}", (scan.case.id,))
 
 

@@ -40,11 +40,25 @@ META_BYTES = {
 }
 
 
+# The worlds of NRRD that are of a patient, all of which ITK knows.
+NRRD_WORLD = r"(right-anterior|left-anterior|left-posterior)-superior(-time)?|(ras|las|lps)t?"
+TURNED = "x to the left and y to the back"  # what ITK takes a scan for that says nothing
+# by whether the header says how the scan is turned, and how large its voxels are
+ASSUMED = {
+    (True, True): "",
+    (True, False): "the file does not say how large its voxels are: 1 mm was assumed",
+    (False, True): f"the file does not say how it is turned: {TURNED} were assumed",
+    (False, False): f"the file says neither how it is turned nor how large its voxels are: {TURNED}, and 1 mm, were "
+    "assumed",
+}
+
+
 @dataclass(frozen=True)
 class Claim:
     """What a header says of its voxels: their file, where in it they begin, their shape, type size and packing.
 
-    packing: "raw", "gzip", "zlib" or another name.
+    packing: "raw", "gzip", "zlib" or another name. assumed: what it does not say of their place, and what ITK takes
+    instead, or "".
     """
 
     data: Path
@@ -52,10 +66,14 @@ class Claim:
     shape: tuple[int, ...]
     itemsize: int
     packing: str
+    assumed: str
 
 
-def check_header(path: Path) -> None:
-    """UserError unless the voxels that the header of a .nrrd, .nhdr, .mha or .mhd file claims are all there."""
+def check_header(path: Path) -> str:
+    """UserError unless the voxels that the header of a .nrrd, .nhdr, .mha or .mhd file claims are all there.
+
+    Returns what is assumed of their place, or "" where the header says it.
+    """
     claim = _claim(path)
     if not claim.data.is_file():
         raise UserError(f"{path}: its voxels are to be in {claim.data.name}, which is not there")
@@ -68,6 +86,7 @@ def check_header(path: Path) -> None:
             _, count = inflate(path, file, claimed, keep=False, gzip=claim.packing == "gzip")
         if count < claimed:
             raise UserError(f"{path}: holds {count} bytes of voxels, expected {claimed}: it is cut short")
+    return claim.assumed
 
 
 def data_file(path: Path) -> Path:
@@ -112,7 +131,15 @@ def _nrrd(path: Path) -> Claim:
         raise UserError(f"{path}: skips lines or bytes before its voxels, which is not read here; save it anew")
     named = fields.get("data file", fields.get("datafile"))
     data, offset = (path, stop) if named is None else (_beside(path, named), 0)
-    return Claim(data, offset, shape, NRRD_BYTES[kind.lower()], packing)
+    return Claim(data, offset, shape, NRRD_BYTES[kind.lower()], packing, ASSUMED[_told_by_nrrd(fields)])
+
+
+def _told_by_nrrd(fields: Mapping[str, str]) -> tuple[bool, bool]:
+    """Whether a header says how the scan is turned, and how large its voxels are."""
+    axes = fields.get("space directions", "").count("(")
+    world = re.fullmatch(NRRD_WORLD, fields.get("space", "").lower())
+    turned = axes == 2 or (axes > 2 and world is not None)  # NRRD has no names for worlds of two axes
+    return turned, axes > 0 or bool(re.search(r"\d", fields.get("spacings", "")))
 
 
 def _meta(path: Path) -> Claim:
@@ -142,7 +169,9 @@ def _meta(path: Path) -> Claim:
     named = fields["ElementDataFile"]
     data, offset = (path, stop) if named.upper() == "LOCAL" else (_beside(path, named), 0)
     packing = "zlib" if fields.get("CompressedData", "False").lower() in ("true", "1") else "raw"
-    return Claim(data, offset, (*shape, int(channels)), META_BYTES[kind], packing)
+    turned = any(name in fields for name in ("TransformMatrix", "Rotation", "Orientation"))  # one thing, to ITK
+    sized = "ElementSpacing" in fields or "ElementSize" in fields
+    return Claim(data, offset, (*shape, int(channels)), META_BYTES[kind], packing, ASSUMED[turned, sized])
 
 
 def _sizes(path: Path, fields: Mapping[str, str], key: str, axes: str) -> tuple[int, ...]:

@@ -16,13 +16,13 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world has x to the left an
 
 def read_itk(path: Path) -> Volume:
     """A .nrrd, .nhdr, .mha or .mhd file; see `read_image`."""
-    check_header(path)
+    assumed = check_header(path)
     image = execute(path, simpleitk(path))
     array = voxels(image)
     if image.GetDimension() == 2 and array.ndim == 3:  # channels of a plane are no slices
         array = array[:, :, None]
     affine = lps_affine(image.GetOrigin(), image.GetSpacing(), image.GetDirection())
-    return volume(path, array, affine, axes=min(image.GetDimension(), 3))
+    return volume(path, array, affine, assumed, axes=min(image.GetDimension(), 3), placed=not assumed)
 
 
 def simpleitk(path: Path) -> Any:

@@ -23,8 +23,8 @@ LONGEST_HEADER = 1 << 24  # bytes before the voxels, extensions included
 def read_nifti(path: Path) -> Volume:
     """A .nii or .nii.gz file, its values scaled as the header says; see `read_image`."""
     array, header = read_voxels(path)
-    affine, note = _place(path, header)
-    return volume(path, array, affine, note)
+    affine, assumed = _place(path, header)
+    return volume(path, array, affine, assumed, placed=not assumed)
 
 
 def read_voxels(path: Path) -> tuple[np.ndarray, Any]:

@@ -27,14 +27,16 @@ class Volume:
     """One image as its file has it.
 
     array: [x, y, z], or [x, y, z, channels] for several; z is 1 for a plane. affine: 4x4 from voxel (i, j, k) to
-    world (mm, x to the right, y to the front, z up: NIfTI's convention). note: what was assumed, or "". axes: of the
-    file, channels apart: 2 for a plane without the axis of one voxel, else 3.
+    world (mm, x to the right, y to the front, z up: NIfTI's convention). note: what was done or assumed, or "".
+    axes: of the file, channels apart: 2 for a plane without the axis of one voxel, else 3. placed: whether the file
+    says how it is turned and how large its voxels are; where it does not, the note says what was assumed.
     """
 
     array: np.ndarray
     affine: np.ndarray
     note: str = ""
     axes: int = 3
+    placed: bool = True
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -46,10 +48,13 @@ class Volume:
         return self.array.shape[3] if self.array.ndim == 4 else 1
 
 
-def volume(path: Path, array: np.ndarray, affine: np.ndarray, note: str = "", *, axes: int = 3) -> Volume:
+def volume(
+    path: Path, array: np.ndarray, affine: np.ndarray, note: str = "", *, axes: int = 3, placed: bool = True
+) -> Volume:
     """A Volume of checked type, number of axes and affine; leading and trailing axes are put in order.
 
-    array: [x, y], [x, y, z], [x, y, z, channels] or [x, y, z, 1, channels]. axes: see Volume; [x, y] has 2.
+    array: [x, y], [x, y, z], [x, y, z, channels] or [x, y, z, 1, channels]. note, axes, placed: see Volume; [x, y]
+    has 2 axes.
     """
     if array.dtype.names or array.dtype.kind not in "biuf":
         raise UserError(f"{path}: voxels are of type {array.dtype}, expected plain numbers")
@@ -61,7 +66,7 @@ def volume(path: Path, array: np.ndarray, affine: np.ndarray, note: str = "", *,
         raise UserError(f"{path}: has shape {array.shape}, expected 2 or 3 axes with voxels, and perhaps channels")
     affine = np.asarray(affine, dtype=np.float64)
     check_affine(path, affine)
-    return Volume(array, affine, note, axes)
+    return Volume(array, affine, note, axes, placed)
 
 
 def check_affine(path: Path, affine: np.ndarray) -> None:

@@ -127,9 +127,11 @@ def test_a_folder_without_labels_and_one_whose_file_does_not_say_how_it_lies(tmp
         written = nibabel.Nifti1Image(scan(SHAPE, number), None)
         (tmp_path / "images").mkdir(exist_ok=True)
         nibabel.save(written, tmp_path / "images" / f"case_{number}.nii.gz")
+    header = b"NRRD0004\ntype: short\ndimension: 3\nsizes: %d %d %d\nencoding: raw\nendian: little\n\n" % SHAPE
+    (tmp_path / "images" / "case_3.nrrd").write_bytes(header + scan(SHAPE, 3).astype("<i2").tobytes(order="F"))
     outcome = survey_source(tmp_path)
     assert kinds(outcome) == {"no-label"}
-    assert sum(finding.kind == "unplaced" for finding in outcome.findings) == 3
+    assert sum(finding.kind == "unplaced" for finding in outcome.findings) == 4
 
 
 def test_a_copy_is_found_by_its_content_however_it_was_saved(folder: Path) -> None:

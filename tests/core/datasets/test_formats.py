@@ -66,6 +66,33 @@ def test_nrrd_of_another_world_is_turned(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_image(path).affine, np.diag([-1, -1, 1, 1]) @ affine_of(), atol=1e-6)
 
 
+DIRECTIONS = b"space directions: (1,0,0) (0,1,0) (0,0,2)\n"
+UNTOLD: dict[str, tuple[str, bytes, str]] = {
+    "NRRD, nothing": ("a.nrrd", b"", "neither how it is turned nor how large"),
+    "NRRD, no directions": ("a.nrrd", b"space: left-posterior-superior\n", "neither how it is turned nor how large"),
+    "NRRD, size alone": ("a.nrrd", b"spacings: 1 1 2\n", "does not say how it is turned: x to the left"),
+    "NRRD, sizes unknown": ("a.nrrd", b"spacings: nan nan nan\n", "neither how it is turned nor how large"),
+    "NRRD, unnamed world": ("a.nrrd", b"space dimension: 3\n" + DIRECTIONS, "does not say how it is turned"),
+    "NRRD, the scanner's world": ("a.nrrd", b"space: scanner-xyz\n" + DIRECTIONS, "does not say how it is turned"),
+    "NRRD, all": ("a.nrrd", b"Space: RAS\n" + DIRECTIONS, ""),
+    "MetaImage, nothing": ("a.mha", b"", "neither how it is turned nor how large"),
+    "MetaImage, size alone": ("a.mha", b"ElementSize = 1 1 2\n", "does not say how it is turned: x to the left"),
+    "MetaImage, turn alone": ("a.mha", b"Rotation = 1 0 0 0 1 0 0 0 1\n", "how large its voxels are: 1 mm was assumed"),
+    "MetaImage, all": ("a.mha", b"TransformMatrix = 1 0 0 0 1 0 0 0 1\nElementSpacing = 1 1 2\n", ""),
+}
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_a_file_that_does_not_say_where_it_lies_is_noted(tmp_path: Path, name: str) -> None:
+    file, told, expected = UNTOLD[name]
+    meta = b"NDims = 3\nDimSize = 4 3 2\nElementType = MET_UCHAR\n%bElementDataFile = LOCAL\n" % told
+    nrrd = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 4 3 2\nencoding: raw\n%b\n" % told
+    (tmp_path / file).write_bytes((nrrd if file.endswith("nrrd") else meta) + bytes(range(24)))
+    volume = read_image(tmp_path / file)
+    assert expected in volume.note and volume.placed == (not volume.note) == (not expected)
+    assert ("1 mm" in volume.note) == (volume.spacing == (1, 1, 1))
+
+
 def test_nifti_values_are_scaled_in_any_byte_order(tmp_path: Path) -> None:
     header = nibabel.Nifti1Header(endianness=">")
     header.set_data_dtype(np.int16)
