@@ -34,7 +34,10 @@ TAGS = {
 
 @dataclass(frozen=True)
 class Slice:
-    """The header of one file. position: of its first pixel (LPS, mm); axes: [3, 2], along a row and a column."""
+    """The header of one file.
+
+    position: of its first pixel (LPS, mm); axes: [3, 2], along a row and a column; thickness: 0.0 if it is not known.
+    """
 
     path: Path
     series: str
@@ -70,7 +73,10 @@ def read_dicom(folder: Path) -> Volume:
     lps[:3, 1] = slices[0].axes[:, 1] * slices[0].spacing[0]
     lps[:3, 2] = depth
     lps[:3, 3] = slices[0].position
-    note = "one slice: its thickness is taken as the voxel's depth" if len(slices) == 1 else ""
+    note = ""
+    if len(slices) == 1:
+        known = slices[0].thickness > 0
+        note = f"one slice: {'its thickness' if known else 'for want of a thickness 1 mm'} is taken as the voxel's depth"
     return volume(folder, array, LPS_TO_RAS @ lps, note)
 
 
@@ -108,8 +114,16 @@ def _header(sitk: Any, path: Path) -> Slice:
     there = path.stat().st_size
     if columns < 1 or rows < 1 or need > LIMIT_BYTES or (tags["syntax"] in RAW_SYNTAX and need > there):
         raise UserError(f"{path}: header claims {columns} x {rows} pixels, but the file has only {there} bytes")
-    thickness = float(tags["thickness"]) if tags["thickness"].replace(".", "", 1).isdigit() else 0.0
-    return Slice(path, tags["series"], position, axes, (between_rows, between_columns), (columns, rows), thickness)
+    spacing, thickness = (between_rows, between_columns), _thickness(tags["thickness"])
+    return Slice(path, tags["series"], position, axes, spacing, (columns, rows), thickness)
+
+
+def _thickness(text: str) -> float:
+    """In mm; 0.0 where the file does not tell one above 0."""
+    try:
+        return max(0.0, float(_numbers(text, 1)[0]))
+    except ValueError:
+        return 0.0
 
 
 def _numbers(text: str, count: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import locale
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,9 +84,18 @@ def locale_kept() -> Iterator[None]:
 
 @locale_kept()
 def write_dicom(
-    folder: Path, array: np.ndarray, affine: np.ndarray, *, series: str = "1.2.3.4", names: Sequence[str] | None = None
+    folder: Path,
+    array: np.ndarray,
+    affine: np.ndarray,
+    *,
+    series: str = "1.2.3.4",
+    names: Sequence[str] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Path:
-    """[columns, rows, slices] as a slice a file; the third axis must run along the normal of the first two."""
+    """[columns, rows, slices] as a slice a file; the third axis must run along the normal of the first two.
+
+    more: values of further tags, or of these in place of their own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     image = sitk_image(array.astype(np.int16), affine)
     direction = np.reshape(image.GetDirection(), (3, 3))
@@ -105,6 +114,7 @@ def write_dicom(
             "0020|0032": "\\".join(f"{x:.9g}" for x in position),
             "0020|0037": "\\".join(f"{x:.12g}" for x in (*direction[:, 0], *direction[:, 1])),
             "0018|0050": f"{image.GetSpacing()[2]:.9g}",
+            **(more or {}),
         }
         for tag, value in tags.items():
             one.SetMetaData(tag, value)

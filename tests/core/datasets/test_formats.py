@@ -140,6 +140,17 @@ def test_reading_leaves_the_locale_alone(tmp_path: Path) -> None:
     assert locale.setlocale(locale.LC_ALL) == before
 
 
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [("2.5", 2.5), ("2.5E0", 2.5), ("+25e-1", 2.5), (" 2.5 ", 2.5), ("-2.5", None), ("0", None), ("thin", None)],
+)
+def test_a_single_slice_is_as_deep_as_its_thickness(tmp_path: Path, text: str, depth: float | None) -> None:
+    array, affine = right_handed(scan((12, 10, 1)), PLACES["plain"])
+    volume = read_image(write_dicom(tmp_path / "series", array, affine, more={"0018|0050": text}))
+    assert volume.spacing == (1.0, 1.0, depth or 1.0)
+    assert ("for want of a thickness 1 mm" in volume.note) == (depth is None)
+
+
 def test_dicom_that_is_not_one_whole_series_is_told_in_a_line(tmp_path: Path) -> None:
     array, affine = right_handed(scan(), OBLIQUE)
 
