@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ TAGS = {
     "frames": "0028|0008",
     "thickness": "0018|0050",
     "syntax": "0002|0010",
+    "photometric": "0028|0004",
+    "modality": "0008|0060",
 }
 
 
@@ -36,7 +38,8 @@ TAGS = {
 class Slice:
     """The header of one file.
 
-    position: of its first pixel (LPS, mm); axes: [3, 2], along a row and a column; thickness: 0.0 if it is not known.
+    position: of its first pixel (LPS, mm); axes: [3, 2], along a row and a column; thickness: 0.0 if it is not known;
+    inverted: whether low values are the bright ones in the file (MONOCHROME1).
     """
 
     path: Path
@@ -46,13 +49,16 @@ class Slice:
     spacing: tuple[float, float]  # between rows, between columns
     size: tuple[int, int]  # columns, rows
     thickness: float
+    inverted: bool
 
 
 def read_dicom(folder: Path) -> Volume:
     """The volume [columns, rows, slices] of a folder's slices, in the order of their positions; see `read_image`.
 
-    Rescaling (Hounsfield units) is applied slice by slice. Raises UserError for files that are not DICOM, several
-    series in one folder, slices that differ in size or direction, lie at one place, or leave a gap.
+    Rescaling (Hounsfield units) is applied slice by slice. Where low values are the bright ones (MONOCHROME1), GDCM
+    inverts them within the range that the file can store (0 to 4095 of 12 bits); the note says so.
+    Raises UserError for files that are not DICOM, several series in one folder, slices that differ in size or
+    direction, lie at one place, or leave a gap, and for CT to be inverted, which has no Hounsfield units then.
     """
     sitk = simpleitk(folder)
     paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
@@ -73,11 +79,20 @@ def read_dicom(folder: Path) -> Volume:
     lps[:3, 1] = slices[0].axes[:, 1] * slices[0].spacing[0]
     lps[:3, 2] = depth
     lps[:3, 3] = slices[0].position
-    note = ""
+    return volume(folder, array, LPS_TO_RAS @ lps, _note(slices))
+
+
+def _note(slices: Sequence[Slice]) -> str:
+    """What was done or assumed."""
+    notes = []
     if len(slices) == 1:
-        known = slices[0].thickness > 0
-        note = f"one slice: {'its thickness' if known else 'for want of a thickness 1 mm'} is taken as the voxel's depth"
-    return volume(folder, array, LPS_TO_RAS @ lps, note)
+        depth = "its thickness" if slices[0].thickness else "for want of a thickness 1 mm"
+        notes.append(f"one slice: {depth} is taken as the voxel's depth")
+    count = sum(one.inverted for one in slices)
+    if count:
+        told = f"grey values of {count} of {len(slices)} slices"
+        notes.append(f"{told} inverted within the range that they are stored in (MONOCHROME1: low is bright)")
+    return "; ".join(notes)
 
 
 def _header(sitk: Any, path: Path) -> Slice:
@@ -96,10 +111,7 @@ def _header(sitk: Any, path: Path) -> Slice:
     tags = {
         name: reader.GetMetaData(tag).strip("\0 ") if reader.HasMetaDataKey(tag) else "" for name, tag in TAGS.items()
     }
-    if tags["frames"] not in ("", "1"):
-        raise UserError(
-            f"{path}: holds {tags['frames']} frames in one file; convert it to NIfTI, such as with dcm2niix"
-        )
+    _check_kind(path, tags)
     try:
         columns, rows = int(tags["columns"]), int(tags["rows"])
         position = _numbers(tags["position"], 3)
@@ -109,13 +121,25 @@ def _header(sitk: Any, path: Path) -> Slice:
     except ValueError:
         told = "size, position, orientation and pixel spacing"
         raise UserError(f"{path}: lacks what places a slice, expected its {told}") from None
-    if tags["samples"] not in ("", "1"):
-        raise UserError(f"{path}: has {tags['samples']} samples a pixel (colour), expected one")
     there = path.stat().st_size
     if columns < 1 or rows < 1 or need > LIMIT_BYTES or (tags["syntax"] in RAW_SYNTAX and need > there):
         raise UserError(f"{path}: header claims {columns} x {rows} pixels, but the file has only {there} bytes")
     spacing, thickness = (between_rows, between_columns), _thickness(tags["thickness"])
-    return Slice(path, tags["series"], position, axes, spacing, (columns, rows), thickness)
+    inverted = tags["photometric"] == "MONOCHROME1"
+    return Slice(path, tags["series"], position, axes, spacing, (columns, rows), thickness, inverted)
+
+
+def _check_kind(path: Path, tags: Mapping[str, str]) -> None:
+    """UserError for several frames, colour, and CT whose values would be inverted."""
+    if tags["frames"] not in ("", "1"):
+        raise UserError(
+            f"{path}: holds {tags['frames']} frames in one file; convert it to NIfTI, such as with dcm2niix"
+        )
+    if tags["samples"] not in ("", "1"):
+        raise UserError(f"{path}: has {tags['samples']} samples a pixel (colour), expected one")
+    if tags["photometric"] == "MONOCHROME1" and tags["modality"] == "CT":
+        told = "is CT in MONOCHROME1 (low is bright)"
+        raise UserError(f"{path}: {told}, expected MONOCHROME2: inverted values are no Hounsfield units")
 
 
 def _thickness(text: str) -> float:

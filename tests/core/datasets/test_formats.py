@@ -140,6 +140,23 @@ def test_reading_leaves_the_locale_alone(tmp_path: Path) -> None:
     assert locale.setlocale(locale.LC_ALL) == before
 
 
+def low_is_bright(folder: Path) -> Path:
+    """Mark every slice so; ITK itself writes nothing but MONOCHROME2."""
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"MONOCHROME2", b"MONOCHROME1"))
+    return folder
+
+
+def test_dicom_where_low_is_bright_is_inverted_within_the_range_that_is_stored(tmp_path: Path) -> None:
+    array, affine = right_handed(scan((12, 10, 2)), PLACES["plain"])
+    volume = read_image(low_is_bright(write_dicom(tmp_path / "series", array, affine)))
+    np.testing.assert_array_equal(volume.array, -1 - array)  # 16 bits with a sign: -32768 becomes 32767
+    assert "grey values of 2 of 2 slices inverted" in volume.note and volume.placed
+    ct = low_is_bright(write_dicom(tmp_path / "ct", array, affine, more={"0008|0060": "CT"}))
+    with pytest.raises(UserError, match=r"000\.dcm: is CT in MONOCHROME1 \(low is bright\), expected MONOCHROME2"):
+        read_image(ct)
+
+
 @pytest.mark.parametrize(
     ("text", "depth"),
     [("2.5", 2.5), ("2.5E0", 2.5), ("+25e-1", 2.5), (" 2.5 ", 2.5), ("-2.5", None), ("0", None), ("thin", None)],
