@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 
 from ssmis_core.datasets import DATASETS, data_directory
-from ssmis_core.datasets.cases import Case, Dataset
+from ssmis_core.datasets.cases import Case, Dataset, Grid
 from ssmis_core.datasets.formats import Volume, read_image, stem
+from ssmis_core.datasets.grids import resample_label, to_ras
 from ssmis_core.datasets.h5_files import as_image, as_label, read_h5
 from ssmis_core.datasets.lists import check_listed, places, published_list
-from ssmis_core.datasets.preparation.one_case import read_scan
+from ssmis_core.datasets.preparation.one_case import misplaced, read_scan
 from ssmis_core.errors import UserError
 
 MODALITY = "cine MRI"
@@ -119,7 +120,8 @@ class Official:
 
     `Info.cfg` beside them says which frame is end-diastole (frame01 of the lists) and which end-systole (frame02);
     without it the lower number is taken for end-diastole. Grey values are brought to [0, 1] over the volume, as in the
-    preprocessed files; affine and spacing are the file's.
+    preprocessed files; affine and spacing are the image file's. A label that is stored with other axes is turned as its
+    affine says; one that lies half a voxel or more off its image is refused.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -149,11 +151,8 @@ class Official:
         path = self.path(case_id)
         image = _single(read_scan(path), path)
         gt = _either(path.with_name(f"{stem(path)}_gt"))
-        truth = _single(read_image(gt), gt)
-        if image.array.shape == truth.array.shape and not np.allclose(image.spacing, truth.spacing, rtol=1e-3):
-            told = f"{_mm(image.spacing)} mm and its label {_mm(truth.spacing)} mm"
-            raise UserError(f"{path}: voxels are {told}, expected the same")
-        label = as_label(truth.array, path, num_classes=len(CLASS_NAMES))
+        truth = _on_grid_of(image, path, _single(read_image(gt), gt), gt)
+        label = as_label(truth, gt, num_classes=len(CLASS_NAMES))
         return Case(case_id, _unit_range(image.array)[None], label, image.affine, image.spacing, MODALITY)
 
 
@@ -199,6 +198,21 @@ def _single(found: Volume, path: Path) -> Volume:
     if found.channels != 1:
         raise UserError(f"{path}: voxels have the shape {found.array.shape}, expected three axes: a single frame")
     return found
+
+
+def _on_grid_of(image: Volume, path: Path, label: Volume, gt: Path) -> np.ndarray:
+    """The label's voxels [x, y, z] in the order of its image's, moved but never mixed.
+
+    UserError for a label of other sizes, of another voxel size, or at another place than its image.
+    """
+    here, there = (Volume(*to_ras(one.array, one.affine)) for one in (image, label))
+    if here.array.shape == there.array.shape and not np.allclose(here.spacing, there.spacing, rtol=1e-3):
+        told = f"{_mm(here.spacing)} mm and its label {_mm(there.spacing)} mm"
+        raise UserError(f"{path}: voxels are {told}, expected the same")
+    grid = Grid(here.array.shape, here.affine)
+    if told := misplaced(grid, Grid(there.array.shape, there.affine), path.name):
+        raise UserError(f"{gt}: {told}")
+    return resample_label(there.array, grid, Grid(image.array.shape, image.affine))
 
 
 def _unit_range(raw: np.ndarray) -> np.ndarray:

@@ -51,6 +51,21 @@ def test_an_official_case_is_the_same_voxels_with_the_affine_and_spacing_of_its_
     np.testing.assert_allclose(case.spacing, np.linalg.norm(AFFINE[:3, :3], axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0)])
+def test_a_label_that_is_stored_with_other_axes_is_turned_as_its_affine_says(
+    tmp_path: Path, order: tuple[int, int, int]
+) -> None:
+    folder, label = official(tmp_path), heart(1)[1]
+    label[4, 6, 2] = 3  # so that no turn is the label again
+    mirror = np.diag([-1.0, 1, 1, 1])
+    mirror[0, 3] = label.shape[0] - 1
+    stored, affine = label[::-1].transpose(order), (AFFINE @ mirror)[:, [*order, 3]]
+    write_nifti(folder / f"{PATIENT}_frame01_gt.nii.gz", stored, affine)
+    case = open_dataset("acdc", tmp_path).load(CASE)
+    np.testing.assert_array_equal(case.label, label)
+    np.testing.assert_array_equal(case.image[0], scaled(heart(1)[0]))
+
+
 def test_info_says_which_frame_is_end_diastole_also_where_it_is_the_later_one(tmp_path: Path) -> None:
     official(tmp_path, frames=(4, 11), info="ED: 11\nES: 4\n")
     data = open_dataset("acdc", tmp_path)
@@ -170,7 +185,12 @@ def test_official_files_that_do_not_belong_together_are_named(tmp_path: Path) ->
     write_nifti(label, LABEL, np.diag([1.0, 1.0, 5.0, 1.0]))
     assert "its label 1 x 1 x 5 mm, expected the same" in one_line(lambda: data.load(CASE))
     write_nifti(label, LABEL[1:])
-    assert "differ in shape" in one_line(lambda: data.load(CASE))
+    assert "has 39 x 32 x 5 voxels" in one_line(lambda: data.load(CASE))
+    elsewhere = AFFINE.copy()
+    elsewhere[0, 3] += 50
+    write_nifti(label, LABEL, elsewhere)
+    told = one_line(lambda: data.load(CASE))
+    assert told.startswith(str(label)) and f"lies up to 50 mm off {PATIENT}_frame01.nii.gz, expected" in told
     label.unlink()
     assert one_line(lambda: data.load(CASE)).startswith(str(label))
     write_nifti(folder / f"{PATIENT}_frame01.nii.gz", np.stack([IMAGE, IMAGE], -1))
