@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ssmis_core.errors import UserError
-from ssmis_core.files import atomic
+from ssmis_core.files import write_atomic
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,18 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, content: Content, record: Mapping[str, Any]) -> None:
-    """The datasets, and the record as an attribute."""
+    """The datasets, and the record as an attribute.
+
+    Put together in memory: a file that h5py cannot write to its end, on a full disk, ends the whole process later on.
+    """
     import h5py
 
-    with atomic(path) as temporary:
-        try:
-            with h5py.File(temporary, "w") as file:
-                for name, array in content.arrays.items():
-                    file.create_dataset(name, data=array, compression="gzip" if name in content.packed else None)
-                file.attrs["record"] = json.dumps(record)
-        except (OSError, RuntimeError) as error:
-            if "errno = 28" in str(error):  # told in h5py's text only
-                raise OSError(errno.ENOSPC, "no space left on the disk") from error
-            raise
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, array in content.arrays.items():
+            file.create_dataset(name, data=array, compression="gzip" if name in content.packed else None)
+        file.attrs["record"] = json.dumps(record)
+    write_atomic(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 def _why(before: Mapping[str, Any], sources: Mapping[str, str]) -> str:
