@@ -78,7 +78,7 @@ class Preparation:
                 f"test {len(split.test)}; classes: {', '.join(self.classes)}"
             )
             if split.left_out:
-                lines.append(f"left out, of patients who are tested on: {', '.join(split.left_out)}")
+                lines.append(f"left out, of patients who are validated or tested on: {', '.join(split.left_out)}")
         return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from ssmis_core.errors import UserError
 @dataclass(frozen=True)
 class Wish:
     """How to split. Shares are of the labeled patients; a list (case ids) that is given stands instead of a draw.
+
+    A test or validation list is taken as it is, in its order: other cases of its patients are in no list at all. Those
+    of the labeled list come first in training, in its order.
 
     patient: a regular expression whose match at the start of a case's id names its patient (its first group, where it
     has one); None: every case is a patient.
@@ -28,6 +32,9 @@ class Wish:
     patient: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("labeled", "validation", "test"):
+            if (ids := getattr(self, name)) is not None:  # as `find_cases` has the names of files
+                object.__setattr__(self, name, tuple(unicodedata.normalize("NFC", case_id) for case_id in ids))
         for name in ("validation_share", "test_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: expected a share from 0 to below 1")
@@ -43,7 +50,8 @@ class Wish:
 
 @dataclass(frozen=True)
 class Split:
-    """Case ids: the first `labeled` of train have a label. left_out: unlabeled cases of patients who are tested on."""
+    """Case ids: the first `labeled` of train have a label. left_out: cases in none of these, since their patient is
+    validated or tested on: unlabeled ones, and those that a list of such cases does not name."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -55,7 +63,7 @@ class Split:
 def read_list(path: Path) -> tuple[str, ...]:
     """Case ids of a text file, one a line; empty lines and those that begin with # do not count."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a list of cases ({error})") from error
     ids = tuple(line for line in lines if line and not line.startswith("#"))
@@ -70,7 +78,7 @@ def split_cases(has_label: Mapping[str, bool], wish: Wish) -> Split:
 
     Patients are ordered by a hash of seed and name. Of the labeled ones the first go to test, the next to validation,
     the rest to train; unlabeled cases go to train, but for those of patients who went elsewhere.
-    Raises UserError for listed cases that are not there, have no label, or are in two lists.
+    Raises UserError for listed cases that are not there, have no label, are listed twice, or are in two lists.
     """
     _check_lists(has_label, wish)
     patient = {case_id: _patient(case_id, wish) for case_id in has_label}
@@ -92,11 +100,13 @@ def split_cases(has_label: Mapping[str, bool], wish: Wish) -> Split:
     rest = [c for c in order if has_label[c] and patient[c] not in place and c not in listed_labeled]
     unlabeled = [c for c in order if not has_label[c] and patient[c] not in place]
     held = {
-        name: [c for c in order if has_label[c] and place.get(patient[c]) == name] for name in ("validation", "test")
+        name: tuple(c for c in order if has_label[c] and place.get(patient[c]) == name) if listed is None else listed
+        for name, listed in (("validation", wish.validation), ("test", wish.test))
     }
-    left_out = tuple(c for c in order if not has_label[c] and patient[c] in place)
+    scored = {*held["validation"], *held["test"]}
+    left_out = tuple(c for c in order if patient[c] in place and c not in scored)
     labeled = [*listed_labeled, *rest]
-    return Split((*labeled, *unlabeled), tuple(held["validation"]), tuple(held["test"]), len(labeled), left_out)
+    return Split((*labeled, *unlabeled), held["validation"], held["test"], len(labeled), left_out)
 
 
 def _check_lists(has_label: Mapping[str, bool], wish: Wish) -> None:
@@ -110,6 +120,8 @@ def _check_lists(has_label: Mapping[str, bool], wish: Wish) -> None:
                 raise UserError(f"{name} list: there is no case {case_id!r}{_example(has_label)}")
             if not has_label[case_id]:
                 raise UserError(f"{name} list: case {case_id!r} has no label")
+            if ids.count(case_id) > 1:
+                raise UserError(f"{name} list: case {case_id!r} is in it more than once")
             person = _patient(case_id, wish)
             if owner.setdefault(person, name) != name:
                 raise UserError(f"{name} list: {case_id!r} is in the {owner[person]} list too, by patient {person!r}")

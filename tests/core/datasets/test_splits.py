@@ -60,12 +60,27 @@ def test_lists_stand_instead_of_draws() -> None:
     assert drawn.test == () and drawn.labeled == 10
 
 
+def test_listed_cases_are_tested_on_in_their_order_and_their_patients_others_are_left_out() -> None:
+    cases = {f"p{patient}_{side}": (patient, side) != (5, "R") for patient in range(6) for side in "LR"}
+    lists = {"test": ("p3_R", "p0_L"), "labeled": ("p1_R", "p2_L"), "validation": ("p5_L", "p4_L")}
+    split = split_cases(cases, Wish(**lists, patient=r"(p\d+)_"))
+    assert (split.test, split.validation) == (lists["test"], lists["validation"])
+    assert sorted(split.left_out) == ["p0_R", "p3_L", "p4_R", "p5_R"]
+    assert split.train[:2] == lists["labeled"] and set(split.train[2:]) == {"p1_L", "p2_R"}
+    assert split_cases(cases, Wish(test=("p3_R", "p0_L"))).test == ("p3_R", "p0_L")
+
+
+def test_names_are_the_same_in_either_form_of_unicode() -> None:
+    assert split_cases({"Mülle": True, "b": True}, Wish(test=("Mu\u0308lle",))).test == ("Mülle",)
+
+
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
         ({"test": ("c99",)}, "test list: there is no case 'c99'"),
         ({"labeled": ("c005",)}, "labeled list: case 'c005' has no label"),
         ({"labeled": ("c001",), "test": ("c001",)}, "is in the labeled list too"),
+        ({"test": ("c001", "c001")}, "test list: case 'c001' is in it more than once"),
         ({"test_share": 1.0}, "test_share=1.0: expected a share"),
         ({"test_share": 0.6, "validation_share": 0.5}, "leave no case"),
         ({"patient": "("}, "not a regular expression"),
@@ -80,6 +95,8 @@ def test_a_list_is_one_case_a_line(tmp_path: Path) -> None:
     path = tmp_path / "labeled.list"
     path.write_text("# by Anna\nb\n\n a \n")
     assert read_list(path) == ("b", "a")
+    path.write_bytes(b"\xef\xbb\xbfp3\r\np0\r\n")  # as editors on Windows save it
+    assert read_list(path) == ("p3", "p0")
     path.write_text("a\na\n")
     with pytest.raises(UserError, match="more than once"):
         read_list(path)
