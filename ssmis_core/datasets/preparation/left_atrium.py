@@ -45,11 +45,10 @@ class LaRecipe:
 
 @dataclass(frozen=True)
 class LaJob:
-    """What a worker needs to prepare one case. source: the folder that file names are told relative to."""
+    """What a worker needs to prepare one case. folder: the case's own, with its scan and its label."""
 
     case: str
     folder: Path
-    source: Path
     target: Path
     recipe: LaRecipe
 
@@ -79,7 +78,7 @@ def prepare_la(
     folder = Path(out).expanduser() / FOLDER
     listed = [case for name in ("train", "test") for case in published_list(data_directory() / "la" / f"{name}.list")]
     there = _find(source)
-    jobs = [LaJob(case, there[case], source, folder / case / FILE, recipe) for case in listed if case in there]
+    jobs = [LaJob(case, there[case], folder / case / FILE, recipe) for case in listed if case in there]
     if not jobs:
         raise UserError(f"{source}: no case of the published lists in it, expected folders such as {listed[0]}/{IMAGE}")
     if not overwrite:
@@ -91,14 +90,14 @@ def prepare_la(
 
 
 def run_la_job(job: LaJob) -> Outcome:
-    """Prepare a case; see `make_file`."""
+    """Prepare a case; see `make_file`. Its files are told as CASE/NAME, whatever folder above them was the source."""
     image, label = job.folder / IMAGE, job.folder / LABEL
 
     def make() -> Content:
         return _content(image, label, job)
 
     recipe = json.dumps(asdict(job.recipe))
-    return make_file(job.case, job.target, (image, label), job.source, recipe, make)
+    return make_file(job.case, job.target, (image, label), job.folder.parent, recipe, make)
 
 
 def normalised(image: np.ndarray) -> np.ndarray:

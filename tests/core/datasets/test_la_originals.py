@@ -139,6 +139,13 @@ def test_it_goes_on_where_it_was_and_a_second_run_does_nothing(source: Path, tmp
     assert done.made == (CASES[2],) and "lgemri.nrrd changed" in str(done)
 
 
+def test_any_folder_above_the_cases_is_the_same_source(source: Path, tmp_path: Path) -> None:
+    prepare_la(source, tmp_path / "la")
+    before = contents(tmp_path / "la")
+    done = prepare_la(source / "Training Set", tmp_path / "la")
+    assert (done.made, set(done.kept)) == ((), set(CASES)) and contents(tmp_path / "la") == before
+
+
 def test_files_that_were_made_otherwise_are_not_replaced_without_a_word(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
