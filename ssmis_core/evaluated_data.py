@@ -95,7 +95,7 @@ def _listed(dataset: Dataset, split: str) -> EvaluatedData:
 
 
 def _check_unseen(used: set[str], data: Dataset, cases: Sequence[str]) -> None:
-    """UserError when training used an image of one of these cases, by the content of its file."""
+    """UserError when training used an image of one of these cases, by the content of its files with voxels."""
     seen = [case_id for case_id in cases if used.intersection(data.contents(case_id))]
     if seen:
         more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""

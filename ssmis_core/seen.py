@@ -35,7 +35,7 @@ class Seen:
     def told(self) -> dict[str, Any]:
         """Entries of run.json: data_fingerprint; training: {class_names, spacing (see `range_of`), contents}.
 
-        contents: digests of the images' files, where the data set knows them.
+        contents: digests of the files with the images' voxels, where the data set knows them.
         """
         contents = {digest for one in (*self._ids, *self.chosen_by) for digest in self.dataset.contents(one)}
         training: dict[str, Any] = {"class_names": list(self.dataset.class_names), "spacing": range_of(self._spacings)}

@@ -141,7 +141,7 @@ class Dataset(ABC):
             pool.shutdown(cancel_futures=True)
 
     def contents(self, case_id: str) -> tuple[str, ...]:
-        """A digest of each file of the case's image, where the data set knows them: the same scan has the same."""
+        """A digest of each file with voxels of the case's image, where they are known: the same scan has the same."""
         return ()
 
     def subject(self, case_id: str) -> str:

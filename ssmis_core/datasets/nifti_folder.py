@@ -17,7 +17,7 @@ from ssmis_core.datasets.formats import stem
 from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.datasets.h5_files import h5_file, read_array
 from ssmis_core.datasets.preparation import CASES, FORMAT, MANIFEST, RECIPE, Recipe, fingerprint
-from ssmis_core.datasets.preparation.layout import channel_files
+from ssmis_core.datasets.preparation.layout import channel_files, with_voxels
 from ssmis_core.datasets.preparation.one_case import FILE_LABEL, prepare
 from ssmis_core.errors import UserError
 from ssmis_core.files import read_json
@@ -61,9 +61,9 @@ class NiftiFolder(Dataset):
         return super().split(labeled)
 
     def contents(self, case_id: str) -> tuple[str, ...]:
-        """The first 16 digits of the SHA-256 of each file of the image."""
+        """The first 16 digits of the SHA-256 of each file with voxels of the image."""
         sources: Mapping[str, str] = self._records[case_id]["sources"]
-        return tuple(digest[:16] for name, digest in sources.items() if not name.startswith("labels"))
+        return tuple(sources[name][:16] for name in with_voxels([n for n in sources if not n.startswith("labels")]))
 
     def source(self, case_id: str) -> str:
         """The path of the prepared file."""

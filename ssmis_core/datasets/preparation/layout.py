@@ -46,6 +46,16 @@ def files_of(image: Path) -> list[Path]:
     return [image]
 
 
+def with_voxels(files: Sequence[str]) -> list[str]:
+    """Those of an image's files, as `files_of` lists them by name, that hold voxels: not a header that stands alone."""
+    header, pairs = (*NRRD, *META), zip(files, [*files, ""][1:], strict=True)
+    return [
+        name
+        for name, after in pairs
+        if not name.lower().endswith(header) or not after or after.lower().endswith(ENDINGS)
+    ]
+
+
 def find_cases(source: Path, faults: list[str] | None = None) -> list[Found]:
     """The cases of a folder with images/ and labels/ (or imagesTr/ and labelsTr/), by name.
 

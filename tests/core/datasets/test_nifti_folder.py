@@ -19,7 +19,7 @@ from ssmis_core.errors import UserError
 from ssmis_core.evaluation import predict_labels
 from ssmis_core.runs import Run
 from tests.core.cli_helpers import NETWORK, empty_folder, refused
-from tests.core.datasets.own_helpers import OBLIQUE, scan, write_image, write_source
+from tests.core.datasets.own_helpers import OBLIQUE, blocks, scan, write_image, write_source
 
 fresh = pytest.fixture(autouse=True)(empty_folder)  # it unsets SSMIS_DATA
 
@@ -63,6 +63,18 @@ def test_a_run_refuses_a_folder_that_was_split_otherwise_since(tmp_path: Path, p
     assert done.made == () and "the split is another than before" in str(done)
     with pytest.raises(UserError, match="its scans or its split are others"):
         open_dataset("nifti_folder", tmp_path / "out", **then)
+
+
+def test_scans_are_the_same_by_their_voxels_and_not_by_a_header_of_its_own(tmp_path: Path) -> None:
+    contents = []
+    for place, seed, ending in (("here", 0, ".mhd"), ("there", 1, ".mhd"), ("again", 0, ".nhdr")):
+        write_image(tmp_path / place / "images" / f"a{ending}", scan(seed=seed), OBLIQUE)
+        write_image(tmp_path / place / "labels" / "a.mha", blocks(), OBLIQUE)
+        prepare_folder("own", tmp_path / place, tmp_path / f"{place}-out")
+        contents.append(set(open_dataset("nifti_folder", tmp_path / f"{place}-out").contents("a")))
+    headers = [(tmp_path / place / "images" / "a.mhd").read_bytes() for place in ("here", "there")]
+    assert headers[0] == headers[1] and contents[0].isdisjoint(contents[1])
+    assert contents[0] == contents[2] and len(contents[0]) == 1
 
 
 def test_what_is_no_prepared_folder_is_told(
