@@ -118,6 +118,8 @@ def survey_source(
     outcome.findings += [Finding("layout", fault) for fault in faults]
     if left := told_of_passed_over(passed_over(path)):
         outcome.findings.append(Finding("passed-over", f"{path}: {left}"))
+    if classes is None and "unread" in told:
+        outcome.findings.append(Finding("unnamed", told["unread"]))
     for number, case in enumerate(cases, start=1):
         facts, found = look(case, folder, pictures=pictures)
         outcome.findings += found

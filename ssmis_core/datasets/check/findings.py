@@ -67,6 +67,12 @@ KINDS: dict[str, Kind] = {
         "It is passed over: a scan or a label less, if it was meant to be one.",
         "Convert it to NIfTI (nested DICOM folders too), or move it elsewhere.",
     ),
+    "unnamed": Kind(
+        WARNING,
+        "class names that are not understood",
+        "Classes are called by number, and so are those of a run on them.",
+        "Name them by --classes, or correct the labels of dataset.json.",
+    ),
     "axes": Kind(
         ERROR,
         "other axes or channels than the rest",

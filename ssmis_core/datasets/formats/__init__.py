@@ -32,7 +32,7 @@ def read_image(path: str | os.PathLike[str]) -> Volume:
         if not name.endswith(ENDINGS):
             raise UserError(f"{path}: expected an image that ends in {', '.join(ENDINGS)}, or a folder of DICOM slices")
         if not path.is_file():
-            raise UserError(f"{path}: no such image file")
+            raise UserError(f"{path}: {not_a_file(path)}")
         if name.endswith(NIFTI):
             from ssmis_core.datasets.formats.nifti import read_nifti
 
@@ -46,6 +46,13 @@ def read_image(path: str | os.PathLike[str]) -> Volume:
         raise UserError(f"{path}: cannot be read ({' '.join(str(error.strerror or error).split())})") from error
     except MemoryError as error:
         raise UserError(f"{path}: there is not enough memory for its voxels") from error
+
+
+def not_a_file(path: Path) -> str:
+    """What to say of a path that `is_file` denies."""
+    if path.exists():
+        return "is no regular file but a pipe or the like, expected a file with voxels"
+    return "is a link to nothing, expected a file" if path.is_symlink() else "no such file"
 
 
 def is_image(path: Path) -> bool:

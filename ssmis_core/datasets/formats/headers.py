@@ -157,7 +157,7 @@ def _meta(path: Path) -> Claim:
         raise UserError(f"{path}: does not begin as MetaImage files do (no DimSize or no ElementDataFile)")
     shape = _sizes(path, fields, "DimSize", "NDims")
     channels = fields.get("ElementNumberOfChannels", "1")
-    if not channels.isdigit():
+    if not channels.isdecimal():
         raise UserError(f"{path}: header claims {channels!r} channels, expected a whole number")
     kind = fields.get("ElementType", "")
     if kind not in META_BYTES:

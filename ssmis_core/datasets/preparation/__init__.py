@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ssmis_core.datasets.formats import read_image
-from ssmis_core.datasets.preparation.case_files import Outcome
+from ssmis_core.datasets.preparation.case_files import Outcome, size_of
 from ssmis_core.datasets.preparation.layout import (
     Found,
     declared_modality,
     find_cases,
+    folders_of,
     passed_over,
     told_by_source,
     told_of_passed_over,
@@ -112,18 +113,21 @@ def prepare_folder(
     source, out = Path(source).expanduser(), Path(out).expanduser()
     check_workers(workers)
     cases = find_cases(source)
-    recipe, names = _recipe(source, cases[0], modality=modality, spacing=spacing, window=window, classes=classes)
+    told = told_by_source(source)
+    texts = list(classes) if classes is not None else told.get("classes")
+    modality = declared_modality(modality, told)
+    recipe, names = _recipe(_first(cases), modality=modality, spacing=spacing, window=window, classes=texts)
     wish = wish or Wish()
     split = split_cases({case.id: case.label is not None for case in cases}, wish)  # a wrong list: before the work
     _check_out(out, source)
     with alone(out, what="preparation"):
         before = _start(out, recipe, overwrite=overwrite)
-        sizes = {case.id: sum(file.stat().st_size for file in case.files) for case in cases}
+        sizes = {case.id: size_of(case.files) for case in cases}
         jobs = {case.id: Job(case, source, out / CASES / f"{case.id}.h5", recipe) for case in cases}
         done = outcomes(name, run_job, jobs, sizes, workers, progress=progress)
         result = Preparation.of(out, done, gone=sorted(set(before.get("cases", {})) - set(jobs)))
-        if left := told_of_passed_over(passed_over(source)):
-            result = replace(result, notes=(left,))
+        unread = told.get("unread", "") if classes is None else ""
+        result = replace(result, notes=tuple(filter(None, (told_of_passed_over(passed_over(source)), unread))))
         records = {one.id: one.record for one in done if one.record is not None}
         if not result.problems:
             names, problem = class_names_of({case_id: record["label"] for case_id, record in records.items()}, names)
@@ -149,21 +153,18 @@ def fingerprint(manifest: Mapping[str, Any]) -> str:
 
 
 def _recipe(
-    source: Path,
     first: Found,
     *,
-    modality: str | None,
+    modality: str,
     spacing: Sequence[float] | None,
     window: tuple[float, float] | None,
     classes: Sequence[str] | None,
 ) -> tuple[Recipe, tuple[str, ...] | None]:
-    """(the recipe, class names as far as they are given): the caller's choices, then dataset.json's, then defaults."""
-    told = told_by_source(source)
-    texts = list(classes) if classes is not None else told.get("classes")
-    names, values = class_values(texts)
+    """(the recipe, class names as far as they are given). first: the case that tells axes and channels."""
+    names, values = class_values(classes)
     dims, channels = _look(first)
     recipe = Recipe(
-        modality=declared_modality(modality, told),
+        modality=modality,
         dims=dims,
         channels=channels,
         spacing=None if spacing is None else tuple(float(mm) for mm in spacing) * (dims if len(spacing) == 1 else 1),
@@ -180,6 +181,11 @@ def _notes(before: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[str,
     return ()
 
 
+def _first(cases: Sequence[Found]) -> Found:
+    """The first case whose images are there: a link to nothing or a pipe is told later, as a problem of its case."""
+    return next((case for case in cases if all(path.is_file() or path.is_dir() for path in case.images)), cases[0])
+
+
 def _look(case: Found) -> tuple[int, int]:
     """(axes, channels) of the first case, which all others must have."""
     volumes = [read_image(path) for path in case.images]
@@ -189,6 +195,11 @@ def _look(case: Found) -> tuple[int, int]:
 def _check_out(out: Path, source: Path) -> None:
     if out.resolve() == source.resolve():
         raise UserError(f"{out}: is the folder of the scans itself, expected another one for what is prepared")
+    for folder in folders_of(source):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{out}: lies among the scans of {folder}, expected a folder elsewhere for what is prepared"
+            )
     try:
         (out / CASES).mkdir(parents=True, exist_ok=True)
     except OSError as error:

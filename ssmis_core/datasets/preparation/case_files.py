@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ssmis_core.datasets.formats import not_a_file
 from ssmis_core.errors import UserError
 from ssmis_core.files import write_atomic
 
@@ -68,6 +69,8 @@ def content_hashes(files: Sequence[Path], source: Path) -> dict[str, str]:
     hashes = {}
     for path in files:
         try:
+            if not path.is_file():  # opening a pipe would wait for good
+                raise UserError(f"{path}: {not_a_file(path)}")
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
@@ -75,6 +78,11 @@ def content_hashes(files: Sequence[Path], source: Path) -> dict[str, str]:
         name = path.relative_to(source) if path.is_relative_to(source) else path
         hashes[name.as_posix()] = digest
     return hashes
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """Bytes of the files, as far as they are there: one that is not is told when its case is made."""
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

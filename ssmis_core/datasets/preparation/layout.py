@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from ssmis_core.datasets.formats import ENDINGS, META, NRRD, is_image, stem
 from ssmis_core.datasets.formats.headers import data_file
+from ssmis_core.datasets.preparation.recipe import is_whole
 from ssmis_core.errors import UserError
 from ssmis_core.files import read_json
 
@@ -39,7 +41,7 @@ def files_of(image: Path) -> list[Path]:
     """An image's file, with the file of its voxels where the header stands alone; the files of a folder, by name."""
     if image.is_dir():
         return sorted(p for p in image.iterdir() if p.is_file() and not p.name.startswith("."))
-    if image.name.lower().endswith((*NRRD, *META)):  # any of them may name another file
+    if image.name.lower().endswith((*NRRD, *META)) and image.is_file():  # any of them may name another file
         with suppress(UserError, OSError):  # a bad header is told when the case is read
             data = data_file(image)
             return [image, *([data] if data != image and data.is_file() else [])]
@@ -64,7 +66,7 @@ def find_cases(source: Path, faults: list[str] | None = None) -> list[Found]:
     faults: where given, a line is added for each label without an image, lost channel, and name in two formats, and
     the rest is found all the same. Raises UserError for these otherwise, and for a folder without scans anyway.
     """
-    layout = _layout(source)
+    layout = folders_of(source)
     images = _channels(_by_name(layout[0], faults), layout[0], faults)
     if not images:
         raise UserError(f"{layout[0]}: holds no scans, expected NIfTI, NRRD or MetaImage files, or DICOM folders")
@@ -74,7 +76,7 @@ def find_cases(source: Path, faults: list[str] | None = None) -> list[Found]:
 
 def passed_over(source: Path) -> list[Path]:
     """What lies among the scans and labels of a folder and is nothing that `read_image` would try, nor a text."""
-    entries = [path for folder in _layout(source) if folder.is_dir() for path in sorted(folder.iterdir())]
+    entries = [path for folder in folders_of(source) if folder.is_dir() for path in sorted(folder.iterdir())]
     known = {file for path in entries if is_image(path) for file in ((path,) if path.is_dir() else files_of(path))}
     ours = [path for path in entries if not path.name.startswith(".") and path.suffix.lower() not in BESIDE]
     return [path for path in ours if path not in known]
@@ -96,33 +98,45 @@ def _plain(name: str) -> str:
 
 def channel_files(first: Path) -> tuple[Path, ...]:
     """The files of a case's channels beside its first one (..._0000.nii.gz), or the file itself under another name."""
-    name = stem(first)
+    name = name_of(first)
     if not name.endswith("_0000"):
         return (first,)
     start = name.removesuffix("0000")
-    found = [p for p in first.parent.iterdir() if is_image(p) and CHANNEL.fullmatch(stem(p)) and stem(p)[:-4] == start]
-    return tuple(sorted(found))
+    beside = {path: name_of(path) for path in first.parent.iterdir() if is_image(path)}
+    return tuple(sorted(path for path, one in beside.items() if CHANNEL.fullmatch(one) and one[:-4] == start))
+
+
+def name_of(path: Path) -> str:
+    """The name without ending, a letter and its accent as one character: macOS writes them as two, others do not."""
+    return unicodedata.normalize("NFC", stem(path))
 
 
 def told_by_source(source: Path) -> dict[str, Any]:
     """What a dataset.json of the Medical Segmentation Decathlon says: {"classes": [texts], "modality": text}, as far
-    as it is there and can be understood. Raises UserError for one that is no JSON: what it said would be lost."""
+    as it is there and can be understood; "unread": a line about labels that are not.
+
+    Raises UserError for one that is no JSON: what it said would be lost.
+    """
     told: dict[str, Any] = {}
     path = source / "dataset.json"
     content = read_json(path, keys={}, expected="a JSON object; mend it, or take it away") if path.is_file() else {}
     misread = (ValueError, TypeError, AttributeError)
-    with suppress(*misread):  # each by itself: labels that are not understood do not make CT an MR
-        labels = content.get("labels", {})
-        pairs = [(k, v) if str(k).isdigit() else (v, k) for k, v in labels.items()]  # nnU-Net has them the other way
+    labels = content.get("labels", {})
+    try:  # each by itself: labels that are not understood do not make CT an MR
+        pairs = [(k, v) if is_whole(str(k)) else (v, k) for k, v in labels.items()]  # nnU-Net has them the other way
         classes = [f"{int(value)}={name}" for value, name in sorted(pairs, key=lambda pair: int(pair[0])) if int(value)]
         told |= {"classes": classes} if classes else {}
+    except misread:
+        text = ascii(labels)[:60]
+        expected = 'expected such as {"1": "NAME", "2": "NAME"}'
+        told["unread"] = f"{path}: labels {text} are not understood, so classes are called by number; {expected}"
     with suppress(*misread):
         modalities = {str(v).lower() for v in (content.get("modality") or content.get("channel_names") or {}).values()}
         told |= {"modality": "ct" if modalities == {"ct"} else "mr"} if modalities else {}
     return told
 
 
-def _layout(source: Path) -> tuple[Path, Path]:
+def folders_of(source: Path) -> tuple[Path, Path]:
     """The folders of a source's images and of its labels."""
     if not source.is_dir():
         raise UserError(f"{source}: no such folder")
@@ -146,7 +160,7 @@ def _by_name(folder: Path, faults: list[str] | None) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if not is_image(path):
             continue
-        name = stem(path)
+        name = name_of(path)
         if len(name.splitlines()) > 1 or any("\ud800" <= letter <= "\udfff" for letter in name):
             # a line break, or bytes that are not UTF-8: neither lists nor reports can hold it
             _told(f"{folder}: a file has the name {name!r}, expected one of plain characters; rename it", faults)

@@ -19,7 +19,7 @@ from ssmis_core.datasets.grids import same_place
 from ssmis_core.datasets.la import FILE, FOLDER, SPACING_MM
 from ssmis_core.datasets.lists import published_list
 from ssmis_core.datasets.preparation import Preparation
-from ssmis_core.datasets.preparation.case_files import Content, Outcome, make_file, read_record
+from ssmis_core.datasets.preparation.case_files import Content, Outcome, make_file, read_record, size_of
 from ssmis_core.datasets.preparation.one_case import NEAR, check_values, other_sizes, read_scan
 from ssmis_core.datasets.preparation.pool import check_workers, outcomes
 from ssmis_core.datasets.preparation.recipe import Recipe as OwnRecipe
@@ -201,7 +201,7 @@ def _run(jobs: Sequence[LaJob], workers: int, *, progress: bool) -> list[Outcome
     """Every case's outcome, in the order of the cases."""
     for job in jobs:
         job.target.with_name(f".{FILE}.part").unlink(missing_ok=True)  # of a worker that was killed
-    sizes = {job.case: sum(path.stat().st_size for path in job.folder.glob("*.nrrd")) for job in jobs}
+    sizes = {job.case: size_of(job.folder.glob("*.nrrd")) for job in jobs}
     return outcomes("la", run_la_job, {job.case: job for job in jobs}, sizes, workers, progress=progress)
 
 

@@ -133,6 +133,11 @@ def as_classes(label: np.ndarray, recipe: Recipe, source: str) -> np.ndarray:
     return classes
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole number as people type it: digits 0 to 9 alone, no superscripts."""
+    return text.isascii() and text.isdigit()
+
+
 def parse_classes(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """(class names, file values) of "anterior,posterior" (values 1, 2) or "1=anterior,3=posterior".
 
@@ -143,7 +148,7 @@ def parse_classes(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...
         value, equals, name = text.partition("=")
         name = (name if equals else value).strip()
         value = value.strip() if equals else str(number)
-        if not name or not value.isdigit() or int(value) < 1:
+        if not name or not is_whole(value) or int(value) < 1:
             raise UserError(f"classes {text!r}: expected a name, or VALUE=NAME with a whole number above 0")
         names.append(name)
         values.append(int(value))

@@ -95,6 +95,13 @@ def test_what_lies_among_the_scans_and_is_none_is_a_warning(folder: Path) -> Non
     assert found.severity == "warning" and "images/study (expected .nii.gz" in found.text
 
 
+def test_class_names_that_are_not_understood_are_a_warning_unless_others_are_given(folder: Path) -> None:
+    (folder / "dataset.json").write_text('{"labels": {"whole": [1, 2]}}')
+    (found,) = (one for one in survey_source(folder).findings if one.kind == "unnamed")
+    assert found.severity == "warning" and "dataset.json: labels" in found.text
+    assert not any(one.kind == "unnamed" for one in survey_source(folder, classes=["head", "tail"]).findings)
+
+
 def test_two_damages_of_one_case_are_two_rows(folder: Path) -> None:
     image(folder, holed())
     label(folder, blocks(SHAPE) * 0.5, MOVED)
@@ -162,7 +169,7 @@ def test_a_wrong_request_is_refused(tmp_path: Path, folder: Path) -> None:
 
 
 def test_each_kind_of_finding_has_a_test_here_or_with_the_rules() -> None:
-    here = {"classes", "passed-over", "unprepared", "no-label", "unplaced", "unlabeled"}
+    here = {"classes", "passed-over", "unprepared", "no-label", "unplaced", "unlabeled", "unnamed"}
     rules = {"never-learned", "listed", "subject", "untestable", "label-lost", "looks-ct", "not-hounsfield"}
     assert {*DAMAGE, *SCENES, *here, *rules, "turned", "names", "missing", "empty"} == set(KINDS)
 

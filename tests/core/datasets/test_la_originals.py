@@ -173,6 +173,7 @@ def test_bad_cases_are_told_one_by_one_and_the_others_are_made(
     cut = source / TRAIN[0] / "lgemri.nrrd"
     cut.write_bytes(cut.read_bytes()[:-50])
     (source / TRAIN[1] / "laendo.nrrd").unlink()
+    (source / TRAIN[1] / "laendo.nrrd").symlink_to("gone.nrrd")
     write_case(source / TRAIN[2], image, label.transpose(1, 0, 2))
     write_case(source / TRAIN[3], image, label[:, :-1])
     write_case(source / TRAIN[4], image, np.where(label, 3, 0).astype(np.uint8))
@@ -186,7 +187,7 @@ def test_bad_cases_are_told_one_by_one_and_the_others_are_made(
     lines = [line for line in told.out.splitlines() if line.startswith(str(source))]
     expected = (
         "lgemri.nrrd: its compressed voxels are cut short",
-        "laendo.nrrd: cannot be read (No such file",
+        "laendo.nrrd: is a link to nothing",
         f"has 160 x 170 x 6 voxels, but {TRAIN[2]}/lgemri.nrrd has 170 x 160 x 6; its axes seem to be swapped",
         f"has 170 x 159 x 6 voxels, but {TRAIN[3]}/lgemri.nrrd has 170 x 160 x 6",
         "voxels of value 3, expected only 0, 255",

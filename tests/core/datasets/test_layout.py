@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ssmis_core.datasets.preparation.layout import find_cases, passed_over, told_by_source, told_of_passed_over
+from ssmis_core.datasets.preparation.layout import (
+    channel_files,
+    find_cases,
+    passed_over,
+    told_by_source,
+    told_of_passed_over,
+    with_voxels,
+)
 from ssmis_core.errors import UserError
 from tests.core.datasets.own_helpers import OBLIQUE, scan, write_image
 
@@ -48,11 +55,39 @@ def test_several_faults_are_all_told(tmp_path: Path) -> None:
     assert len(faults) == 3
 
 
-@pytest.mark.parametrize("labels", [{"background": 0, "whole": [1, 2]}, ["background", "tumour"], {"a": "b"}])
+def test_accents_in_either_form_of_unicode_are_one_name(tmp_path: Path) -> None:
+    apart, one = "Mu\u0308ller", "M\u00fcller"
+    folder = folder_of(tmp_path / "a", f"images/{apart}.nii.gz", f"labels/{one}_seg.nii.gz")
+    (case,) = find_cases(folder)
+    assert case.id == one and case.label == folder / "labels" / f"{one}_seg.nii.gz"
+    folder = folder_of(tmp_path / "b", f"images/{apart}_0000.nii", f"images/{one}_0001.nii")
+    (case,) = find_cases(folder)
+    assert [path.name for path in case.images] == [f"{apart}_0000.nii", f"{one}_0001.nii"]
+    assert set(channel_files(case.images[0])) == set(case.images)
+    folder_of(folder, f"images/{one}_0000.nii")
+    with pytest.raises(UserError, match="expected one file a case"):
+        find_cases(folder)
+
+
+def test_a_header_that_stands_alone_holds_no_voxels() -> None:
+    assert with_voxels(["images/a.mhd", "images/a.raw"]) == ["images/a.raw"]
+    assert with_voxels(["images/a_0000.nhdr", "images/x/a.raw.gz", "images/a_0001.MHA"]) == [
+        "images/x/a.raw.gz",
+        "images/a_0001.MHA",
+    ]
+    assert with_voxels(["images/a.nii.gz"]) == ["images/a.nii.gz"] and with_voxels([]) == []
+    assert with_voxels(["images/a/1.dcm", "images/a/2.dcm"]) == ["images/a/1.dcm", "images/a/2.dcm"]
+
+
+@pytest.mark.parametrize(
+    "labels", [{"background": 0, "whole": [1, 2]}, ["background", "tumour"], {"a": "b"}, {"0": "air", "\u00b2": "a"}]
+)
 def test_labels_that_are_not_understood_do_not_hide_the_modality(tmp_path: Path, labels: object) -> None:
     """nnU-Net has labels of several values; taken for MR, a CT would lose its Hounsfield units."""
     (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}, "labels": labels}))
-    assert told_by_source(tmp_path) == {"modality": "ct"}
+    told = told_by_source(tmp_path)
+    assert told.pop("unread").startswith(f"{tmp_path / 'dataset.json'}: labels {labels!a} are not understood")
+    assert told == {"modality": "ct"}
 
 
 @pytest.mark.parametrize("text", ['{"modality": {"0": "CT"', "\xff", "[]"])

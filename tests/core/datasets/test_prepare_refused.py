@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,7 @@ def test_cases_that_cannot_be_used_are_told_one_by_one_and_nothing_is_half_writt
         ({"window": (0, 100)}, "only CT has Hounsfield units"),
         ({"classes": ["a", "a"]}, "expected different names and values"),
         ({"classes": ["0=a"]}, "whole number above 0"),
+        ({"classes": ["\u00b2=a"]}, "whole number above 0"),
         ({"workers": 0}, "workers=0"),
     ],
 )
@@ -80,6 +83,41 @@ def test_wrong_requests_are_told_before_any_work(source: Path, tmp_path: Path, c
     with pytest.raises(UserError, match=told):
         prepare_folder("own", source, tmp_path / "out", **change)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_place_among_the_scans_is_refused_at_once(source: Path) -> None:
+    for out in (source / "images", source / "images" / "own", source / "scan" / ".." / "labels" / "own"):
+        with pytest.raises(UserError, match=r"lies among the scans of .*, expected a folder elsewhere"):
+            prepare_folder("own", source, out)
+    assert sorted(path.name for path in source.iterdir()) == ["images", "labels"]
+    assert not (source / "images" / "own").exists() and not (source / "labels" / "own").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_links_to_nothing_and_pipes_are_a_problem_of_their_case_alone(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "scans", cases=4, unlabeled=0)
+    images, labels = source / "images", source / "labels"
+    (images / "aaa.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    (images / "aab.nii.gz").symlink_to(images / "aab.nii.gz")
+    for name in ("aac.nii.gz", "aad.mha"):  # of the latter the header is read early
+        os.mkfifo(images / name)
+    (labels / "case_0.nii.gz").unlink()
+    (labels / "case_0.nii.gz").symlink_to("case_9.nii.gz")
+    done = prepare_folder("own", source, tmp_path / "out")
+    nothing, pipe = "is a link to nothing, expected a file", "is no regular file but a pipe or the like, expected"
+    expected = (("aaa.nii.gz", nothing), ("aab.nii.gz", nothing), ("aac.nii.gz", pipe), ("aad.mha", pipe))
+    for line, (name, told) in zip(done.problems, (*expected, ("case_0.nii.gz", nothing)), strict=True):
+        assert f"{name}: {told}" in line
+    assert done.made == ("case_1", "case_2", "case_3")
+
+
+def test_class_names_that_are_not_understood_are_told(source: Path, tmp_path: Path) -> None:
+    (source / "dataset.json").write_text('{"labels": {"0": "air", "1": "head", "\u00b2": "tail"}}')
+    shutil.rmtree(source / "labels")
+    write_image(source / "labels" / "case_0.nii.gz", blocks((12, 10, 8)), OBLIQUE)
+    done = prepare_folder("own", source, tmp_path / "out")
+    assert done.classes == ("background", "class 1", "class 2") and "are not understood, so classes" in str(done)
+    assert "understood" not in str(prepare_folder("own", source, tmp_path / "named", classes=["head", "tail"]))
 
 
 def test_a_folder_of_another_layout_is_told(tmp_path: Path, source: Path) -> None:
