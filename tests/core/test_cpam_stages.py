@@ -102,7 +102,7 @@ def test_a_teacher_that_has_not_begun_does_not_answer(make_batch: Make) -> None:
         for parameter in method.student.parameters():
             parameter.mul_(2.0)
     assert torch.equal(method.predict(x), torch.softmax(method.student(x).logits.detach(), 1))
-    method.begin(Stage("main", 1, {}))
+    method.begin(Stage("main", 1, method.optimisers()))
     with torch.no_grad():
         for parameter in method.student.parameters():
             parameter.mul_(2.0)
@@ -217,6 +217,9 @@ def test_a_run_stopped_after_its_first_stage_says_which_weights_it_has(
     assert run.info["handed_over"]["pretraining"]["iteration"] == 3
 
 
-def test_an_unknown_selection_is_a_user_error() -> None:
+def test_a_stage_of_an_unknown_selection_or_without_a_main_optimiser_is_a_user_error() -> None:
+    optimisers = cpam().optimisers()
     with pytest.raises(UserError, match=r"unknown selection of a stage 'first' \(known: best, last\)"):
-        Stage("one", 1, {}, select="first")
+        Stage("one", 1, optimisers, select="first")
+    with pytest.raises(UserError, match=r"stage 'one': optimisers critic, expected one by the name of main"):
+        Stage("one", 1, {"critic": optimisers["main"]})

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -81,6 +81,7 @@ def test_fewer_than_two_pairs_or_unequal_sides_are_errors() -> None:
         paired_difference([0.5, 0.6], [0.4])
 
 
+@settings(max_examples=20)  # theirs takes its time
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holms_correction_is_that_of_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]

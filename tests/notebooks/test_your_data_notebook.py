@@ -65,6 +65,7 @@ def test_ones_own_planes_of_several_formats_and_another_method(tmp_path: Path, m
     ]
 
 
+@pytest.mark.slow  # the notebooks of methods have the same
 def test_a_training_that_is_cut_short_leaves_the_other_cells_working(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,9 +18,11 @@ from widgets import rerun
 from widgets.case_browser import browse_cases
 from widgets.distance_explorer import explore_distance
 from widgets.explorer import Explorer
+from widgets.translation_explorer import explore_translation
 from widgets.uncertainty_explorer import explore_uncertainty
 
 OPENED: dict[Callable[..., Explorer], str] = {**EXPLORERS, browse_cases: "supervised"}
+QUICK = (browse_cases, explore_translation)  # two networks, and everything of a run; the others when there is time
 CYCLES = 10
 
 
@@ -42,7 +44,11 @@ def live() -> tuple[int, int]:
     return sum({one.data_ptr(): one.untyped_storage().nbytes() for one in tensors}.values()), len(_instances)
 
 
-@pytest.mark.parametrize("function", OPENED, ids=lambda function: function.__name__)
+@pytest.mark.parametrize(
+    "function",
+    [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in OPENED],
+    ids=lambda function: function.__name__,
+)
 def test_after_ten_cycles_as_much_is_alive_as_after_two(function: Callable[..., Explorer], tmp_path: Path) -> None:
     run, alive = run_of(OPENED[function], tmp_path / "run"), []
     for _ in range(CYCLES):
