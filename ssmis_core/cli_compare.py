@@ -10,7 +10,7 @@ import typer
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Evaluated run folders, or folders of them.")]
 Baseline = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A method or contestant that the others are held against (default: supervised)."),
+    typer.Option(metavar="NAME", help="What the others are held against (default: supervised, else the first)."),
 ]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Write runs, means and differences as CSV.")]
 Latex = Annotated[Path | None, typer.Option("--latex", metavar="FILE", help="Write the tables as LaTeX.")]

@@ -68,6 +68,8 @@ def batched_distance(inside: Tensor, steps: Sequence[float] | None = None) -> Te
 
 def _nearest(f: Tensor, step: float) -> Tensor:
     """min over j of f[..., j] + (step (x - j))^2 for every x of the last axis."""
+    if not f.numel():
+        return f
     n = f.shape[-1]
     places = torch.arange(n, device=f.device, dtype=f.dtype) * step
     apart = (places[:, None] - places[None, :]) ** 2

@@ -89,6 +89,8 @@ def signed_distance(mask: Tensor | np.ndarray) -> Tensor:
 
 def batched_signed_distance(inside: Tensor) -> Tensor:
     """`signed_distance` of boolean masks [batch, *spatial] in plain tensor operations, on any device."""
+    if not inside.numel():
+        return torch.zeros(inside.shape, device=inside.device)
     outer, inner = batched_distance(torch.cat([inside, ~inside])).chunk(2)
     axes = tuple(range(1, inside.ndim))
     signed = outer / outer.amax(axes, keepdim=True) - inner / inner.amax(axes, keepdim=True)

@@ -34,8 +34,10 @@ def over_cases(runs: Runs, metric: str) -> dict[str, Pair]:
 
 def over_seeds(runs: Runs, metric: str) -> dict[int, Pair]:
     """{seed: the two means over the cases for which both have a number}; seeds without one are left out."""
-    shared = {a.row["seed"]: [_pair(a, b, case, metric) for case in a.cases.keys() & b.cases.keys()] for a, b in runs}
-    pairs = {seed: _means(pairs) for seed, pairs in shared.items()}
+    pairs = {}
+    for a, b in runs:
+        cases = sorted(a.cases.keys() & b.cases.keys())  # sums in one order: the same digits in every process
+        pairs[a.row["seed"]] = _means([_pair(a, b, case, metric) for case in cases])
     return {seed: pair for seed, pair in pairs.items() if not math.isnan(sum(pair))}
 
 

@@ -16,7 +16,7 @@ from ssmis_core.datasets.formats import Volume, read_image, stem
 from ssmis_core.datasets.grids import resample_label, to_ras
 from ssmis_core.datasets.h5_files import as_image, as_label, read_h5
 from ssmis_core.datasets.lists import check_listed, places, published_list
-from ssmis_core.datasets.preparation.one_case import misplaced, read_scan
+from ssmis_core.datasets.preparation.one_case import misplaced, other_sizes, read_scan
 from ssmis_core.errors import UserError
 
 MODALITY = "cine MRI"
@@ -203,8 +203,13 @@ def _single(found: Volume, path: Path) -> Volume:
 def _on_grid_of(image: Volume, path: Path, label: Volume, gt: Path) -> np.ndarray:
     """The label's voxels [x, y, z] in the order of its image's, moved but never mixed.
 
-    UserError for a label of other sizes, of another voxel size, or at another place than its image.
+    Where a file does not say how it lies, voxel by voxel as they are stored. UserError for a label of other sizes, of
+    another voxel size, or at another place than its image.
     """
+    if not (image.placed and label.placed):
+        if image.array.shape != label.array.shape:
+            raise UserError(f"{gt}: {other_sizes(image.array.shape, label.array.shape, path.name)}")
+        return label.array
     here, there = (Volume(*to_ras(one.array, one.affine)) for one in (image, label))
     if here.array.shape == there.array.shape and not np.allclose(here.spacing, there.spacing, rtol=1e-3):
         told = f"{_mm(here.spacing)} mm and its label {_mm(there.spacing)} mm"

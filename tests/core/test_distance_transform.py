@@ -80,8 +80,13 @@ def test_several_threads_give_what_one_gives() -> None:
         torch.set_num_threads(threads)
 
 
-def test_a_batch_of_none_is_a_batch_of_none() -> None:
-    assert distance_transform(torch.zeros(0, 4, 5)).shape == signed_distance(torch.zeros(0, 4, 5)).shape == (0, 4, 5)
+@pytest.mark.parametrize("shape", [(0, 4, 5), (2, 0, 5), (1, 4, 0, 3)])
+def test_nothing_is_nothing(shape: tuple[int, ...]) -> None:
+    empty = torch.zeros(shape)
+    for transform in (distance_transform, signed_distance):
+        assert transform(empty).shape == shape
+    for batched in (batched_distance, batched_signed_distance):
+        assert batched(empty != 0).shape == shape
 
 
 def test_a_box_holds_the_mask_and_its_margin_where_the_grid_has_one() -> None:

@@ -79,7 +79,8 @@ def read_dicom(folder: Path) -> Volume:
     lps[:3, 1] = slices[0].axes[:, 1] * slices[0].spacing[0]
     lps[:3, 2] = depth
     lps[:3, 3] = slices[0].position
-    return volume(folder, array, LPS_TO_RAS @ lps, _note(slices))
+    placed = len(slices) > 1 or slices[0].thickness > 0
+    return volume(folder, array, LPS_TO_RAS @ lps, _note(slices), placed=placed)
 
 
 def _note(slices: Sequence[Slice]) -> str:

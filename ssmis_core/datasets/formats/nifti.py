@@ -23,8 +23,8 @@ LONGEST_HEADER = 1 << 24  # bytes before the voxels, extensions included
 def read_nifti(path: Path) -> Volume:
     """A .nii or .nii.gz file, its values scaled as the header says; see `read_image`."""
     array, header = read_voxels(path)
-    affine, assumed = _place(path, header)
-    return volume(path, array, affine, assumed, placed=not assumed)
+    affine, note, placed = _place(path, header)
+    return volume(path, array, affine, note, placed=placed)
 
 
 def read_voxels(path: Path) -> tuple[np.ndarray, Any]:
@@ -130,8 +130,12 @@ def _scaled(array: np.ndarray, scale: tuple[float, float] | None) -> np.ndarray:
     return scaled
 
 
-def _place(path: Path, header: Any) -> tuple[np.ndarray, str]:
-    """(affine, what was assumed)."""
+def _place(path: Path, header: Any) -> tuple[np.ndarray, str, bool]:
+    """(affine, what was assumed, whether the file says how it is turned).
+
+    Of the two that a header can have, the matrix (sform) goes before the quaternion (qform), but for one whose voxels
+    are of another size than the header's own (pixdim), as in some of the official ACDC files.
+    """
     unit = int(header["xyzt_units"]) & 7
     if unit in (1, 3):
         name = {1: "metres", 3: "micrometres"}[unit]
@@ -140,5 +144,16 @@ def _place(path: Path, header: Any) -> tuple[np.ndarray, str]:
         affine = header.get_best_affine()
     except ValueError as error:  # a quaternion that is none
         raise UserError(f"{path}: no usable voxel-to-world matrix ({' '.join(str(error).split())})") from error
-    placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
-    return affine, "" if placed else "the file does not say how it is turned: x to the left was assumed"
+    matrix, quaternion = (int(header[f"{kind}form_code"]) > 0 for kind in "sq")
+    if not (matrix or quaternion):
+        return affine, "the file does not say how it is turned: x to the left was assumed", False
+    axes = min(3, int(header["dim"][0]))
+    size = np.abs(np.asarray(header["pixdim"][1 : axes + 1], float))
+    told = np.linalg.norm(affine[:3, :axes], axis=0)
+    if not matrix or np.allclose(told, size, rtol=1e-2) or not (np.isfinite(size) & (size > 0)).all():
+        return affine, "", True
+    here, there = (" x ".join(f"{mm:.4g}" for mm in one) for one in (told, size))
+    found = f"its matrix (sform) has voxels of {here} mm, its header says {there} mm"
+    if quaternion:
+        return header.get_qform(), f"{found}, which its quaternion (qform) agrees with: that was taken", True
+    return affine, f"{found}: the matrix was taken", True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -64,6 +65,26 @@ def test_a_label_that_is_stored_with_other_axes_is_turned_as_its_affine_says(
     case = open_dataset("acdc", tmp_path).load(CASE)
     np.testing.assert_array_equal(case.label, label)
     np.testing.assert_array_equal(case.image[0], scaled(heart(1)[0]))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_label_that_does_not_say_how_it_lies_is_taken_voxel_by_voxel(tmp_path: Path, sign: float) -> None:
+    folder, (image, label) = official(tmp_path), heart(1)
+    affine = np.diag([1.5 * sign, 1.5 * sign, 10.0, 1.0])
+    write_nifti(folder / f"{PATIENT}_frame01.nii.gz", image, affine)
+    data = open_dataset("acdc", tmp_path)
+    write_unplaced(folder / f"{PATIENT}_frame01_gt.nii.gz", label, affine)
+    np.testing.assert_array_equal(data.load(CASE).label, label)
+    write_unplaced(folder / f"{PATIENT}_frame01_gt.nii.gz", label[1:], affine)
+    assert "has 39 x 32 x 5 voxels" in one_line(lambda: data.load(CASE))
+
+
+def write_unplaced(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """A file with a voxel size alone."""
+    image = nibabel.Nifti1Image(array, affine)
+    image.header.set_sform(None, code=0)
+    image.header.set_qform(None, code=0)
+    nibabel.save(image, path)
 
 
 def test_info_says_which_frame_is_end_diastole_also_where_it_is_the_later_one(tmp_path: Path) -> None:
