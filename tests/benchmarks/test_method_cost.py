@@ -15,6 +15,7 @@ from ssmis_core.methods.overview import cost
 SMALL = ["--dims", "2", "--rounds", "2", "--filters", "2", "--size", "32", "--patch", "32"]
 
 
+@pytest.mark.slow
 def test_every_variant_is_timed_and_the_package_reads_the_table(
     script: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:

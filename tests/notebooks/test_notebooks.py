@@ -232,7 +232,7 @@ def test_ugmcl_runs_on_slices_with_several_classes_into_a_folder_of_its_own(
     assert_whole(notebook, "02_ugmcl", run)
 
 
-@pytest.mark.slow  # the quick tests have the same with UG-MCL and TraCoCo
+@pytest.mark.slow  # the quick tests have the same with UG-MCL, as the next
 def test_ssnet_runs_on_slices_with_several_classes_as_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**FLAT_OPTIONS, "num_classes": 4}
     own = {"variant": "released", "epsilon": 2.0, "run_dir": str(tmp_path / "run")}
@@ -242,6 +242,7 @@ def test_ssnet_runs_on_slices_with_several_classes_as_released(tmp_path: Path, m
     assert_whole(notebook, "01_ssnet", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_tracoco_runs_on_slices_with_several_classes_and_without_boxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +253,10 @@ def test_tracoco_runs_on_slices_with_several_classes_and_without_boxes(
     assert_whole(notebook, "03_tracoco", run)
 
 
-@pytest.mark.parametrize("options", [{"size": [33, 32, 18]}, {"dims": 2, "size": 48, "num_classes": 4}])
+@pytest.mark.parametrize(
+    "options",
+    [{"size": [33, 32, 18]}, pytest.param({"dims": 2, "size": 48, "num_classes": 4}, marks=pytest.mark.slow)],
+)
 def test_the_metrics_are_shown_on_volumes_and_on_slices_with_several_classes(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

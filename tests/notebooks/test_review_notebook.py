@@ -34,6 +34,7 @@ def test_the_sample_is_reviewed_in_a_copy_and_again_from_where_it_was(
     assert "anna" in (tmp_path / "copy" / "review.csv").read_text()
 
 
+@pytest.mark.slow  # the quick test has all of its cells
 def test_a_run_of_slices_with_several_classes_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = evaluated_run(tmp_path / "run", 2, classes=4)
     assert_green(execute("08_review", tmp_path, monkeypatch, run=str(run.path)))
