@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import os
 import textwrap
 import time
@@ -19,7 +20,7 @@ from ssmis_core.errors import UserError
 from widgets.chart import Chart
 from widgets.kept_cases import tidied
 from widgets.rerun import replace_earlier
-from widgets.sheet import legend_width, sheet
+from widgets.sheet import legend_width, sheet, with_room_for_its_legend
 from widgets.slices import Outline, Panel, panels
 from widgets.viewer import Layer, Viewer, at_once, link
 
@@ -193,7 +194,7 @@ def slices_of(viewer: Viewer) -> go.Figure:
     spacing = viewer.spacing[: viewer.dims] if viewer.in_mm else None
     settings: dict[str, Any] = {"columns": len(parts), "slices": [viewer.cursor[2]], "panel_height": 215}
     drawn = panels(parts, title=viewer.title, alt="", spacing=spacing, **settings)
-    return drawn.update_layout(title_font_size=15)
+    return with_room_for_its_legend(drawn.update_layout(title_font_size=15))
 
 
 def values_of(layer: Layer) -> np.ndarray:
@@ -202,5 +203,7 @@ def values_of(layer: Layer) -> np.ndarray:
 
 
 def told(value: Any) -> str:
-    """A number with four digits, anything else as it is."""
+    """A number with four digits, a dash for one that there is not, anything else as it is."""
+    if isinstance(value, float) and math.isnan(value):
+        return "–"
     return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))

@@ -77,8 +77,23 @@ def sheet(
 
 def legend_width(figure: go.Figure) -> int:
     """About how many pixels wide the figure's legend is in one row; it grows beyond the figure on a wider page."""
+    return sum(_entries(figure))
+
+
+def with_room_for_its_legend(figure: go.Figure, *, fits: int = 2) -> go.Figure:
+    """The figure, higher where its legend has more rows over the panels than fit; plotly makes no room for them."""
+    entries, margin = _entries(figure), figure.layout.margin
+    if legend_width(figure) <= figure.layout.width - margin.l - margin.r:
+        return figure
+    columns = max(1, int((figure.layout.width - margin.l - margin.r) // max(entries)))  # all as wide as the widest
+    more = 20 * max(0, -(-len(entries) // columns) - fits)
+    return figure.update_layout(margin_t=margin.t + more, height=figure.layout.height + more)
+
+
+def _entries(figure: go.Figure) -> list[int]:
+    """About how many pixels wide each entry of the figure's legend is."""
     named = {trace.name for trace in figure.data if trace.name and trace.showlegend is not False}
-    return sum(45 + 7 * len(name) for name in named)
+    return [45 + 7 * len(name) for name in named]
 
 
 def _put(page: go.Figure, one: go.Figure, left: float, top: float, width: float, height: float) -> None:

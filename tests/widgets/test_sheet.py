@@ -8,7 +8,7 @@ import pytest
 
 from widgets import style
 from widgets.distance import level_set
-from widgets.sheet import sheet
+from widgets.sheet import sheet, with_room_for_its_legend
 from widgets.slices import Outline, Panel, panels
 
 
@@ -63,3 +63,16 @@ def test_a_scene_gets_a_place_of_its_own() -> None:
     assert [trace.scene for trace in page.data[1:]] == ["scene", "scene2"] and page.data[1].type == "mesh3d"
     left, right = page.layout.scene.domain.x, page.layout.scene2.domain.x
     assert 0 <= left[0] < left[1] < right[0] < right[1] <= 1
+
+
+@pytest.mark.parametrize(("classes", "more"), [(1, 0), (3, 40)])
+def test_a_legend_of_many_rows_has_room_over_the_panels(classes: int, more: int) -> None:
+    """Of seven outlines with long names two stand in a row: four rows, where two have room."""
+    image = np.arange(64.0).reshape(8, 8)
+    names = [f"{role}, the structure {k}" for role in ("teacher", "reference") for k in range(classes)]
+    outlines = [Outline(image > 9 * n, name) for n, name in enumerate(["left out", *names])]
+    parts = [Panel(image, "scan", outlines=outlines), Panel(image / 64, "p", kind="probability")]
+    plain, roomy = (panels(parts, title="t", alt="a") for _ in range(2))
+    with_room_for_its_legend(roomy)
+    assert (roomy.layout.height - plain.layout.height, roomy.layout.margin.t - plain.layout.margin.t) == (more, more)
+    assert pixels(roomy, "") == pytest.approx(pixels(plain, ""))
