@@ -68,15 +68,7 @@ def dice_by_method(
             text=[f"{r['method']}, reported by {r['reported_by']}" for r in chosen],
             hovertemplate="%{text}<br>Dice %{x:.2f} %<extra></extra>",
         )
-    if own:
-        halves = [0.0 if math.isnan(half) else half for _, half in own.values()]
-        bar = {"type": "data", "array": halves, "thickness": 2, "color": style.BLACK}
-        place = {"x": [mean for mean, _ in own.values()], "y": [order.index(name) for name in own], "text": list(own)}
-        marker = {"size": 10, "color": style.BLACK, "symbol": "square"}
-        hover = "%{text}, trained here<br>Dice %{x:.2f} %<extra></extra>"
-        figure.add_scatter(
-            **place, error_x=bar, mode="markers", name="trained here", marker=marker, hovertemplate=hover
-        )
+    _add_own(figure, own, order)
     names = [f"<b>{name}</b>" if name == marked else name for name in order]
     figure.update_yaxes(tickvals=list(range(len(order))), ticktext=names)
     figure.update_xaxes(title_text="Dice (%), as reported")
@@ -85,6 +77,23 @@ def dice_by_method(
     figure.update_layout(legend=legend, margin={"t": max(90, room), "l": 150, "b": 50})
     alt = f"Reported Dice of {len(order)} methods; points of one row are different reports of the same method."
     return style.finish(figure, title=title, alt=alt, height=150 + 26 * len(order), width=760)
+
+
+def _add_own(figure: go.Figure, own: Mapping[str, tuple[float, float]], order: Sequence[str]) -> None:
+    """Black squares, with their intervals, in the rows of `order`."""
+    if not own:
+        return
+    halves = [0.0 if math.isnan(half) else half for _, half in own.values()]
+    figure.add_scatter(
+        x=[mean for mean, _ in own.values()],
+        y=[order.index(name) for name in own],
+        text=list(own),
+        error_x={"type": "data", "array": halves, "thickness": 2, "color": style.BLACK},
+        mode="markers",
+        name="trained here",
+        marker={"size": 10, "color": style.BLACK, "symbol": "square"},
+        hovertemplate="%{text}, trained here<br>Dice %{x:.2f} %<extra></extra>",
+    )
 
 
 def reported_beside(report: Report, setting: Setting, *, title: str) -> go.Figure:

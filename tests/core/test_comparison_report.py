@@ -70,9 +70,10 @@ def test_published_numbers_stand_beside_with_who_reported_them_and_how() -> None
 
 
 def test_weights_of_a_training_cut_short_and_imported_ones_are_told() -> None:
-    cut, imported = (scored(name, 0, {"a": 0.5, "b": 0.7}) for name in ("ssnet", "bcp"))
-    cut.row.update(status="stopped", iterations_done=3)  # type: ignore[attr-defined]
-    imported.row.update(status="imported", iterations_done=0)  # type: ignore[attr-defined]
+    cut, imported = (
+        Scored(name, {**BASE[0].row, "method": name, "status": status, "iterations_done": done}, BASE[0].cases)
+        for name, status, done in (("ssnet", "stopped", 3), ("bcp", "imported", 0))
+    )
     note = next(tables(make_report([*BASE, cut, imported], baseline=None, costs={}))).note
     for told in ("training stopped at iteration 3 of 5", "imported; how they were selected", "the last iteration"):
         assert told in note

@@ -47,13 +47,13 @@ def test_every_distance_is_that_of_scipy(masks: np.ndarray, spacing: list[float]
 def test_larger_grids_in_whole_numbers_and_in_millimetres(
     shape: tuple[int, ...], spacing: tuple[float, ...] | None, device: str
 ) -> None:
-    spacing = None if spacing is None else spacing[: len(shape)]
+    mm = None if spacing is None else list(spacing[: len(shape)])
     corner = np.zeros(shape, bool)
     corner[(0,) * len(shape)] = True  # the longest distance that the grid has
     masks = np.stack([blob(shape, 0), ~blob(shape, 1), corner])
-    found = distance_transform(torch.from_numpy(masks).to(device), spacing)
+    found = distance_transform(torch.from_numpy(masks).to(device), mm)
     assert found.device.type == device and found.dtype == torch.float32
-    np.testing.assert_allclose(found.cpu().numpy(), expected(masks, spacing), rtol=2e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.cpu().numpy(), expected(masks, mm), rtol=2e-6)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +151,12 @@ def _place(path: Path, header: Any) -> tuple[np.ndarray, str, bool]:
     axes = min(3, int(header["dim"][0]))
     size = np.abs(np.asarray(header["pixdim"][1 : axes + 1], float))
     told = np.linalg.norm(affine[:3, :axes], axis=0)
-    if not matrix or np.allclose(told, size, rtol=1e-2) or not (np.isfinite(size) & (size > 0)).all():
+    known = np.isfinite(told).all() and (np.isfinite(size) & (size > 0)).all()
+    if not (matrix and known) or np.allclose(told, size, rtol=1e-2):
         return affine, "", True
     here, there = (" x ".join(f"{mm:.4g}" for mm in one) for one in (told, size))
     found = f"its matrix (sform) has voxels of {here} mm, its header says {there} mm"
-    if quaternion:
-        return header.get_qform(), f"{found}, which its quaternion (qform) agrees with: that was taken", True
+    with suppress(ValueError):  # a quaternion that is none
+        if quaternion and np.isfinite(turned := header.get_qform()).all():
+            return turned, f"{found}, which its quaternion (qform) agrees with: that was taken", True
     return affine, f"{found}: the matrix was taken", True

@@ -210,13 +210,15 @@ def test_channels_of_a_plane_are_no_slices(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(volume.array, array[:, :, None])
 
 
-@pytest.mark.parametrize("quaternion", [True, False], ids=["qform", "no qform"])
-def test_a_nifti_matrix_that_contradicts_the_voxel_size_is_told(tmp_path: Path, quaternion: bool) -> None:
+@pytest.mark.parametrize("quaternion", ["as it is", "none", "damaged"])
+def test_a_nifti_matrix_that_contradicts_the_voxel_size_is_told(tmp_path: Path, quaternion: str) -> None:
     """As in some official ACDC files: a matrix of 1 mm voxels beside a quaternion with those of the header."""
     true, wrong = np.diag([-1.5, -1.5, 10.0, 1.0]), np.diag([-1.0, -1.0, 1.0, 1.0])
     image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), true)
-    image.header.set_qform(true, code=int(quaternion))
+    image.header.set_qform(true, code=int(quaternion != "none"))
     image.header["pixdim"][1:4] = (1.5, 1.5, 10.0)
+    if quaternion == "damaged":
+        image.header["quatern_b"] = 3.0
     for row, name in zip(wrong, ("srow_x", "srow_y", "srow_z"), strict=False):
         image.header[name] = row
     image.header["sform_code"], image.header["vox_offset"] = 1, 352
@@ -224,5 +226,5 @@ def test_a_nifti_matrix_that_contradicts_the_voxel_size_is_told(tmp_path: Path, 
     path.write_bytes(image.header.binaryblock + bytes(4) + image.dataobj.tobytes(order="F"))
     found = read_image(path)
     assert found.placed and "has voxels of 1 x 1 x 1 mm, its header says 1.5 x 1.5 x 10 mm" in found.note
-    np.testing.assert_allclose(found.affine, true if quaternion else wrong, atol=1e-6)
-    assert ("qform" in found.note) == quaternion
+    np.testing.assert_allclose(found.affine, true if quaternion == "as it is" else wrong, atol=1e-6)
+    assert ("qform" in found.note) == (quaternion == "as it is")
