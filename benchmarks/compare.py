@@ -16,6 +16,8 @@ that a paper ablates, as contestants of their own:
     method = "ugmcl"
     options = { intra_task = false }
 
+With --max-seconds, what is in training then is stopped and what has not begun is left, to be gone on with.
+
 On ACDC, with its files in DIR: --datasets acdc --data-root DIR --labels 7 (patients).
 
 Written next to --out, which has a row a run: _means (over seeds), _classes (the same for each structure, of sets with
@@ -26,10 +28,12 @@ several) and _pairs (each contestant minus each --baseline, and each method's pa
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import os
 import signal
 import sys
+import time
 import tomllib
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -76,6 +80,7 @@ class Job:
     folder: Path
     data_root: Path | None = None
     device: str = "auto"
+    until: float = math.inf  # of time.monotonic(): when it is to stop
 
     @property
     def done(self) -> bool:
@@ -123,6 +128,7 @@ def entries(methods: Sequence[str], file: Path | None) -> list[Entry]:
 
 def jobs(options: argparse.Namespace) -> Iterator[Job]:
     """Every run asked for, configured; UserError for what cannot be, before anything is trained."""
+    until = time.monotonic() + options.max_seconds
     contestants = entries(options.methods, options.entries)
     known = {variant for one in contestants for variant in method_class(one.method).VARIANTS}
     for variant in options.variants:
@@ -153,7 +159,7 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
                     **{**run_settings(one.method, options.set), **one.options},
                 )
                 folder = default_run_dir(config, root=options.folder / f"{dataset}-{len(config.patch)}d")
-                yield Job(one.name, config, folder, options.data_root, options.device)
+                yield Job(one.name, config, folder, options.data_root, options.device, until)
 
 
 def dimensions(dataset: str, dims: Sequence[int]) -> list[dict[str, int]]:
@@ -244,13 +250,17 @@ def run_job(job: Job) -> str:
     from ssmis_core.evaluation import evaluate_run
     from ssmis_core.training import train
 
+    left = job.until - time.monotonic()
+    if left <= 0:
+        return "not begun: the time is over"
+    where: dict[str, Any] = {"data_root": job.data_root, "device": job.device}
     try:
-        run = train(job.config, run_dir=job.folder, data_root=job.data_root, device=job.device, report=silent)
+        run = train(job.config, run_dir=job.folder, max_seconds=left, report=silent, **where)
     except NonFiniteLoss as error:
         return f"failed: {error}"
     run.update(measured_on=machine()["machine"])
     if run.status == "finished":
-        evaluate_run(run, data_root=job.data_root, device=job.device, save_predictions=False)
+        evaluate_run(run, save_predictions=False, **where)
     return run.status
 
 
@@ -286,6 +296,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--data-option", action="append", metavar="KEY=VALUE", help="option of the data sets, such as size=32")
     add("--data-root", type=Path, help="folder of the data set's files")
     add("--device", default="auto")
+    add("--max-seconds", type=float, default=math.inf, help="for all (default: until they are done)")
     add("--jobs", type=int, default=1, metavar="N", help="processes that train at once (default: 1)")
     add("--threads", type=int, help="of each process (default: 1 of several, torch's own of one)")
     return parser.parse_args(arguments)

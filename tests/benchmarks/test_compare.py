@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,21 @@ def test_a_run_that_was_stopped_goes_on_and_is_evaluated_again(
     assert compare.main(command) == 0
     assert job.done and run.status == "finished" and run.summary["conventions"]["iteration"] == 2
     assert len(run.rows("history")) == 1  # two halves of one log interval, not two trainings
+
+
+def test_when_the_time_is_over_what_runs_is_stopped_and_the_rest_is_left(
+    compare: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--folder", str(tmp_path), "--methods", "supervised", "mean_teacher", "--seeds", "0", *SMALL]
+    clock = iter([0.0, 9.999999, 10.0])  # the command begins, then each run
+    with monkeypatch.context() as patch:
+        patch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        assert compare.main([*command, "--max-seconds", "10"]) == 0
+    told = capsys.readouterr().out
+    assert ": stopped" in told and "not begun: the time is over" in told
+    assert [(row["name"], row["status"]) for row in read_csv(tmp_path / "runs.csv")] == [("supervised", "stopped")]
+    assert compare.main(command) == 0
+    assert [row["status"] for row in read_csv(tmp_path / "runs.csv")] == ["finished", "finished"]
 
 
 def test_a_run_that_fails_is_a_row_and_the_others_are_made(

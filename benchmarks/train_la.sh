@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Train on LA with the papers' own budgets for as long as it is given, several runs at once on one GPU.
+#
+#   benchmarks/train_la.sh LA OUT SECONDS [options of benchmarks/compare.py]
+#
+# LA: the folder of the data set la. OUT: a folder; OUT/la*.csv are the tables, and OUT/runs.tar.gz has of every
+# finished run its settings, history, scores and summary, no weights. Runs lie in OUT/runs, and the same command goes on
+# with those that were stopped. $PYTHON: the interpreter (default: python). $JOBS: runs at once (default: 3).
+set -u
+if [ $# -lt 3 ]; then
+    sed -n 's/^# \{0,1\}//p' "$0" | sed 1d
+    exit 2
+fi
+python=${PYTHON:-python}
+here=$(cd "$(dirname "$0")" && pwd)
+la=$(realpath "$1") seconds=$3
+mkdir -p "$2"
+out=$(realpath "$2")
+shift 3
+cd "$here/.." || exit 2
+export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
+
+"$python" benchmarks/compare.py --folder "$out/runs" --out "$out/la.csv" --datasets la --data-root "$la" \
+    --presets full --labels 8 --jobs "${JOBS:-3}" --max-seconds "$seconds" \
+    --methods supervised mean_teacher bcp ssnet ugmcl tracoco cpam_trcm "$@"
+code=$?
+find "$out/runs" -name summary.json -printf '%h\n' 2>/dev/null | while read -r run; do
+    for name in run.json history.csv evaluations.csv cases.csv summary.json; do
+        [ -f "$run/$name" ] && realpath --relative-to "$out" "$run/$name"
+    done
+done | tar --create --gzip --directory "$out" --file "$out/runs.tar.gz" --files-from -
+exit $code

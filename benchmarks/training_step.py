@@ -1,0 +1,128 @@
+"""Seconds of a training iteration: ours against the authors' released scripts as they stand.
+
+    python benchmarks/training_step.py --la DIR --released DIR --out benchmarks/results/training_step_cpu.csv
+
+DIR of --la is the folder of the data set "la". --released holds checkouts of the authors' repositories: SS-Net, UG-MCL,
+TraCoCo and shuaiAIMedcalLab (CPAM+TRCM). Both sides train on the same volumes with the script's own networks, batch and
+patch, and do all that an iteration takes: loading, cropping, losses, backward, optimiser, averaged teacher. Ours is
+`train` with the full preset and the variant "released". They take turns, an iteration each, and which goes first
+rotates. That both compute the same is shown by the tests on the values that the released functions returned; here
+the floating point operations of an iteration are counted on both sides, and the share of convolutions in its time.
+--ours names how ours computes, several at once: float32 or bf16, and compiled or not (bf16+compile).
+
+On a CPU the published patch takes up to a minute an iteration; --patch 80 80 48 is a smaller one on both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from machine import machine
+from released_code import PATCH, RELEASED, train_released
+from turns import Watched, sides
+
+from ssmis_core.configuration import configure
+from ssmis_core.files import write_csv
+from ssmis_core.progress import silent
+from ssmis_core.training import train
+
+LABELED = {"ssnet": 4, "ugmcl": 8, "tracoco": 16, "cpam_trcm": 8}  # scans, the scripts' defaults
+RELEASED_SIDE = "released"
+HOW = ("float32", "bf16", "float32+compile", "bf16+compile")
+LONG = 10_000_000  # iterations: no turn is the last; a first stage of a share of this is one iteration
+
+
+def train_ours(pipe: Connection, name: str, la: Path, scratch: Path, patch: Sequence[int], how: str) -> None:
+    """Train one of our methods on LA until there are no more turns."""
+    Watched(pipe, optimisers=1)
+    precision, _, compiled = how.partition("+")
+    options: dict[str, Any] = (
+        {"pretraining": 1 / LONG} if name == "cpam_trcm" else {}
+    )  # the released side begins with its second stage
+    config = configure(
+        name,
+        dataset="la",
+        data_root=la,
+        preset="full",
+        variant="released",
+        labeled=LABELED[name],
+        iterations=LONG,
+        patch=tuple(patch),
+        stride=tuple(patch),
+        precision=precision,
+        compile=bool(compiled),
+        **options,
+    )
+    train(config, run_dir=scratch, data_root=la, report=silent)
+
+
+def main() -> int:
+    options = parse()
+    rows = []
+    for name in options.methods:
+        for row in compare(name, options):
+            rows.append({**machine(("torch", "numpy", "scipy"), threads=options.threads), **row})
+            print(*(f"{key}={value}" for key, value in row.items()), flush=True)
+        write_csv(options.out, rows)
+    return 0
+
+
+def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each way of ours, all sides in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = Path(folder) / "released" / "run"
+        theirs.mkdir(parents=True)
+        trainings: dict[str, Any] = {
+            how: (train_ours, (name, options.la, Path(folder) / how, options.patch, how)) for how in options.ours
+        }
+        trainings[RELEASED_SIDE] = (train_released, (name, options.released, options.la, theirs, options.patch))
+        spent: dict[str, list[float]] = {side: [] for side in trainings}
+        with sides(trainings, options.threads) as all_sides:
+            for one in all_sides:
+                for _ in range(options.warm_up):
+                    one.turn()
+            for number in range(options.rounds):
+                first = number % len(all_sides)
+                for one in all_sides[first:] + all_sides[:first]:
+                    spent[one.name].append(one.turn().seconds)
+            plain = [one for one in all_sides if "+" not in one.name]  # what is compiled cannot be looked into
+            told = {one.name: (one.turn("operations").operations, one.turn("profile").convolutions) for one in plain}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    patch = "x".join(map(str, options.patch))
+    for how in options.ours:
+        row: dict[str, Any] = {"device": device, "method": name, "patch": patch, "how": how, "rounds": options.rounds}
+        for side, key in (("ours", how), ("released", RELEASED_SIDE)):
+            row |= {f"{side}_s": round(median(spent[key]), 4), f"{side}_lowest": round(min(spent[key]), 4)}
+            row[f"{side}_highest"] = round(max(spent[key]), 4)
+        row["ratio"] = round(median(spent[RELEASED_SIDE]) / median(spent[how]), 2)
+        for side, key in (("ours", how), ("released", RELEASED_SIDE)):
+            operations, share = told.get(key, (None, None))
+            row |= {f"{side}_gflop": operations and round(operations / 1e9, 1)}
+            row[f"{side}_convolutions"] = share and round(share, 3)
+        yield row
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
+    parser.add_argument("--released", type=Path, required=True, help="the folder with the authors' checkouts")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--methods", nargs="+", default=list(RELEASED), choices=list(RELEASED))
+    parser.add_argument("--rounds", type=int, default=7, help="timed iterations of each side")
+    parser.add_argument("--warm-up", type=int, default=1, help="iterations before, beside the first")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each side, on a CPU")
+    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    parser.add_argument("--ours", nargs="+", default=["float32"], choices=HOW, help="how ours computes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
