@@ -1,0 +1,128 @@
+"""How fast a training iteration could be: its operations and bytes against what a machine can do.
+
+    python benchmarks/roofline.py --out benchmarks/results/roofline.csv
+
+For every method as in its paper on LA (112x112x80, its own batch and network): floating point operations of
+convolutions and matrix products, forward and backward, and the bytes that torch's operations read and write when none
+is fused with another (a compiler can save some of them). Both grow with the number of voxels, so they are counted on a
+small patch and scaled.
+
+compute_s is operations / peak and traffic_s bytes / bandwidth: no iteration is faster than the first, and none that
+fuses nothing is faster than the second. For an H200 (h200_*, the published patch) peak and bandwidth are the vendor's,
+in bf16. --step N takes those of this machine (a product of large matrices, a large copy) and times N iterations on the
+small patch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from machine import machine
+from method_cost import Contestant, contestants
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from ssmis_core.datasets import open_dataset
+from ssmis_core.files import write_csv
+from ssmis_core.methods import METHODS
+
+LA = 112 * 112 * 80
+H200 = {"operations": 989e12, "bytes": 4.8e12}  # bf16 without sparsity; HBM3e
+
+
+class ByteCounter(TorchDispatchMode):
+    """Bytes that operations read and write, views left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if not function.is_view:
+            tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
+            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    data = open_dataset("phantom", dims=3)
+    peak = {"operations": product_rate(), "bytes": copy_rate()} if options.step else {}
+    rows = []
+    for (name, variant, network), one in contestants(options.methods or METHODS, data, options.patch, 16).items():
+        if variant != "paper":
+            continue
+        row: dict[str, Any] = {"method": name, "network": network, **one.facts(), **counted(one)}
+        scale = LA / options.patch**3
+        for key in ("gflop", "gbyte"):
+            row[f"{key}_la"] = round(row[key] * scale, 1)
+        row |= {f"h200_{key}": float(f"{scale * value:.3g}") for key, value in limits(row, H200).items()}
+        if options.step:
+            spent = median(one.iteration(one.stages[-1]) for _ in range(options.step))
+            row |= {"peak_gflops": round(peak["operations"] / 1e9, 1), "peak_gbytes": round(peak["bytes"] / 1e9, 1)}
+            row |= {key: round(value, 4) for key, value in limits(row, peak).items()} | {"step_s": round(spent, 4)}
+        rows.append({**machine(("torch",)), **row})
+        print(*(f"{key}={value}" for key, value in row.items()), flush=True)
+        write_csv(options.out, rows)
+    return 0
+
+
+def limits(counts: Mapping[str, float], machine_can: Mapping[str, float]) -> dict[str, float]:
+    """Seconds that the operations alone take, and the bytes alone."""
+    compute, traffic = counts["gflop"] * 1e9 / machine_can["operations"], counts["gbyte"] * 1e9 / machine_can["bytes"]
+    return {"compute_s": compute, "traffic_s": traffic}
+
+
+def counted(one: Contestant) -> dict[str, float]:
+    """Operations and bytes of an iteration of the last stage, in units of 10^9."""
+    one.iteration(one.stages[-1])
+    with FlopCounterMode(display=False) as operations:
+        one.iteration(one.stages[-1])
+    with ByteCounter() as traffic:
+        one.iteration(one.stages[-1])
+    return {"gflop": round(operations.get_total_flops() / 1e9, 2), "gbyte": round(traffic.bytes / 1e9, 3)}
+
+
+def product_rate(size: int = 2048, rounds: int = 7) -> float:
+    """Floating point operations a second of a float32 matrix product, the best of some rounds."""
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    return 2 * size**3 / best(lambda: a @ b, rounds)
+
+
+def copy_rate(size: int = 2**26, rounds: int = 7) -> float:
+    """Bytes a second that a copy of 256 MiB reads and writes, the best of some rounds."""
+    a, b = torch.rand(size), torch.empty(size)
+    return 2 * 4 * size / best(lambda: b.copy_(a), rounds)
+
+
+def best(work: Callable[[], Any], rounds: int) -> float:
+    spent = []
+    for _ in range(rounds):
+        began = perf_counter()
+        work()
+        spent.append(perf_counter() - began)
+    return min(spent)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--methods", nargs="+", help="default: all that are registered")
+    parser.add_argument("--patch", type=int, default=48, help="side of the small patch")
+    parser.add_argument("--step", type=int, default=0, metavar="N", help="time N iterations of each as well")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
