@@ -1,67 +1,74 @@
-"""Our four metrics against medpy's, on the 20 left atrium test labels and perturbed copies of them.
+"""Our four metrics against medpy, MONAI and surface-distance, on the 20 left atrium test labels and changed copies.
 
-    python benchmarks/metrics.py --la DIR --out benchmarks/results/metrics_medpy.csv
+    python benchmarks/metrics.py --la DIR --out benchmarks/results/metrics.csv
 
-DIR holds "LA/2018LA_Seg_Training Set/<case>/mri_norm2.h5". Each label is perturbed in several fixed ways; both sides
-score the same arrays in the same run, in turns, and which of them goes first alternates. The CSV has one row a case
-and perturbation (median seconds of each side, their ratio, the absolute differences); in its last row, case and
-perturbation are "all", seconds are means, the ratio is that of the sums and the differences are the largest.
+DIR is the folder of the data set "la". Each label is changed in several fixed ways. Ours and one of the others score
+the same arrays in the same run, in turns, and which of them goes first alternates. medpy pools the distances of both
+directions for 95HD, MONAI takes the larger of the two directions; ours does either, and the numbers are the same.
+surface-distance measures between surface elements rather than voxels, so its distances differ by parts of a voxel.
+
+The CSV has one row an opponent, case and change (median seconds of each side, their ratio, the absolute differences);
+in the last row of an opponent, case and perturbation are "all", seconds are means, the ratio is that of the sums and
+the differences are the largest. An opponent that is not installed is named and left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from machine import machine
 from scipy import ndimage
 
+from ssmis_core.datasets import open_dataset
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.metrics import evaluate
 
-TEST_LIST = Path(__file__).resolve().parents[1] / "data" / "la" / "test.list"
 METRICS = ("dice", "jaccard", "hd95", "asd")
 
-Values = tuple[float, ...]
+Values = tuple[float, ...]  # dice, jaccard, hd95, asd
+Side = Callable[[np.ndarray, np.ndarray], Values]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--la", type=Path, required=True, help='folder that holds "LA/2018LA_Seg_Training Set"')
-    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
-    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each side for one row (median is kept)")
-    parser.add_argument("--cases", type=int, default=None, help="only the first cases of the list")
-    options = parser.parse_args()
-    names = TEST_LIST.read_text(encoding="utf-8").split()[: options.cases]
-    here = machine(("numpy", "scipy", "medpy"), threads=1)  # neither side starts threads
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        data = open_dataset("la", options.la)
+    except UserError as error:
+        print(f"metrics: {error}", file=sys.stderr)
+        return 2
+    pairs = []
+    for index, case_id in enumerate(data.test[: options.cases]):
+        reference = (data.load(case_id).label > 0).astype(np.uint8)
+        pairs += [(case_id, kind, made, reference) for kind, made in perturbed(reference, seed=index)]
     rows: list[dict[str, object]] = []
-    theirs(np.ones((2, 2, 2)), np.ones((2, 2, 2)))  # imports medpy before the clock runs
-    for index, name in enumerate(names):
-        path = options.la / "LA" / "2018LA_Seg_Training Set" / name / "mri_norm2.h5"
-        if not path.is_file():
-            print(f"{path}: not found, expected the files of data/la/test.list under --la", file=sys.stderr)
-            return 2
-        reference = read_label(path)
-        for kind, prediction in perturbed(reference, seed=index):
-            rows.append({**here, **compare(prediction, reference, options.repeats, name, kind)})
-            print(*(rows[-1][key] for key in ("case", "perturbation", "ours_s", "medpy_s", "ratio")), flush=True)
-    rows.append({**here, **summary(rows)})
-    write_csv(options.out, rows)
-    print({key: value for key, value in rows[-1].items() if key not in here})
-    print("smallest ratio", min(float(str(row["ratio"])) for row in rows))
+    for name in options.against:
+        try:
+            theirs, rule = OTHERS[name]()
+        except ImportError as error:
+            print(f"{name}: left out, {error}", file=sys.stderr)
+            continue
+        here = {**machine(("numpy", "scipy", name), threads=options.threads), "other": name}
+        here["other_version"] = here.pop(name)
+        ours = partial(scores, rule)
+        theirs(*pairs[0][2:])  # what is loaded when it is first called is loaded before the clock runs
+        found = []
+        for case_id, kind, prediction, reference in pairs:
+            sides = {"ours": ours, "other": theirs}
+            found.append({**here, **compare(sides, prediction, reference, options.repeats, case_id, kind)})
+        rows += [*found, {**here, **summary(found)}]
+        write_csv(options.out, rows)
+        print({key: value for key, value in rows[-1].items() if key not in here or key == "other"})
+        print("smallest ratio", min(float(str(row["ratio"])) for row in found), flush=True)
     return 0
-
-
-def read_label(path: Path) -> np.ndarray:
-    import h5py
-
-    with h5py.File(path) as file:
-        return (file["label"][()] > 0).astype(np.uint8)
 
 
 def perturbed(label: np.ndarray, *, seed: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -89,27 +96,28 @@ def elastic(mask: np.ndarray, generator: np.random.Generator, *, step: int = 16,
     return ndimage.map_coordinates(mask.astype(np.float32), grid, order=1) > 0.5
 
 
-def compare(prediction: np.ndarray, reference: np.ndarray, repeats: int, case: str, kind: str) -> dict[str, object]:
+def compare(
+    sides: Mapping[str, Side], prediction: np.ndarray, reference: np.ndarray, repeats: int, case: str, kind: str
+) -> dict[str, object]:
     """One row: both sides timed in turns on the same arrays."""
-    sides: dict[str, Callable[[np.ndarray, np.ndarray], Values]] = {"ours": ours, "medpy": theirs}
-    seconds: dict[str, list[float]] = {"ours": [], "medpy": []}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
     values: dict[str, Values] = {}
     for repeat in range(repeats):
         for side in sorted(sides, reverse=repeat % 2 == 0):
             start = perf_counter()
             values[side] = sides[side](prediction, reference)
             seconds[side].append(perf_counter() - start)
-    ours_s, medpy_s = median(seconds["ours"]), median(seconds["medpy"])
+    ours_s, other_s = median(seconds["ours"]), median(seconds["other"])
     row: dict[str, object] = {
         "case": case,
         "perturbation": kind,
         "shape": "x".join(str(size) for size in reference.shape),
         "repeats": repeats,
         "ours_s": round(ours_s, 5),
-        "medpy_s": round(medpy_s, 5),
-        "ratio": round(medpy_s / ours_s, 2),
+        "other_s": round(other_s, 5),
+        "ratio": round(other_s / ours_s, 2),
     }
-    for name, a, b in zip(METRICS, values["ours"], values["medpy"], strict=True):
+    for name, a, b in zip(METRICS, values["ours"], values["other"], strict=True):
         row[name] = round(a, 6)
         row[f"{name}_difference"] = float(f"{abs(a - b):.3g}")
     return row
@@ -122,24 +130,74 @@ def summary(rows: list[dict[str, object]]) -> dict[str, object]:
         return [float(str(row[name])) for row in rows]
 
     result: dict[str, object] = {"case": "all", "perturbation": "all", "shape": "", "repeats": rows[0]["repeats"]}
-    result |= {"ours_s": round(mean(column("ours_s")), 5), "medpy_s": round(mean(column("medpy_s")), 5)}
-    result["ratio"] = round(sum(column("medpy_s")) / sum(column("ours_s")), 2)
+    result |= {"ours_s": round(mean(column("ours_s")), 5), "other_s": round(mean(column("other_s")), 5)}
+    result["ratio"] = round(sum(column("other_s")) / sum(column("ours_s")), 2)
     for name in METRICS:
         result[name] = round(mean(column(name)), 6)
         result[f"{name}_difference"] = max(column(f"{name}_difference"))
     return result
 
 
-def ours(prediction: np.ndarray, reference: np.ndarray) -> Values:
-    scores = evaluate(prediction, reference)
-    return scores.dice, scores.jaccard, scores.hd95, scores.asd
+def scores(hd95: str, prediction: np.ndarray, reference: np.ndarray) -> Values:
+    """Ours. hd95: which rule."""
+    found = evaluate(prediction, reference, hd95=hd95)
+    return found.dice, found.jaccard, found.hd95, found.asd
 
 
-def theirs(prediction: np.ndarray, reference: np.ndarray) -> Values:
+def medpys() -> tuple[Side, str]:
     from medpy.metric import binary
 
     measures = (binary.dc, binary.jc, binary.hd95, binary.asd)
-    return tuple(float(measure(prediction, reference)) for measure in measures)
+    return lambda prediction, reference: tuple(float(one(prediction, reference)) for one in measures), "pooled"
+
+
+def monais() -> tuple[Side, str]:
+    import torch
+    from monai import metrics
+
+    def side(prediction: np.ndarray, reference: np.ndarray) -> Values:
+        both = [torch.from_numpy(mask)[None, None] for mask in (prediction, reference)]
+        how: dict[str, Any] = {"include_background": True}
+        found = (
+            metrics.compute_dice(*both, **how),
+            metrics.compute_iou(*both, **how),
+            metrics.compute_hausdorff_distance(*both, percentile=95, **how),
+            metrics.compute_average_surface_distance(*both, **how),
+        )
+        return tuple(float(one) for one in found)
+
+    return side, "max"
+
+
+def surface_distances() -> tuple[Side, str]:
+    import surface_distance as library
+
+    def side(prediction: np.ndarray, reference: np.ndarray) -> Values:
+        predicted, true = prediction.astype(bool), reference.astype(bool)
+        surfaces = library.compute_surface_distances(true, predicted, spacing_mm=(1.0,) * true.ndim)
+        dice = float(library.compute_dice_coefficient(true, predicted))
+        asd = library.compute_average_surface_distance(surfaces)[1]  # from the prediction to the reference
+        return dice, dice / (2 - dice), float(library.compute_robust_hausdorff(surfaces, 95)), float(asd)
+
+    return side, "max"
+
+
+OTHERS: dict[str, Callable[[], tuple[Side, str]]] = {
+    "medpy": medpys,
+    "monai": monais,
+    "surface-distance": surface_distances,
+}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--against", nargs="+", default=list(OTHERS), choices=list(OTHERS))
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each side for one row (median is kept)")
+    parser.add_argument("--cases", type=int, help="only the first cases of the list")
+    parser.add_argument("--threads", type=int, default=1, help="as OMP_NUM_THREADS says; only MONAI has any")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
