@@ -31,7 +31,8 @@ from ssmis_core.errors import UserError
 from ssmis_core.evaluation import predict_probabilities
 from ssmis_core.files import write_csv
 from ssmis_core.methods import create_method
-from ssmis_core.networks.published_keys import load_published, vnet_key
+from ssmis_core.methods.base import Method
+from ssmis_core.networks.published_keys import vnet_key
 
 STRIDE = (18, 18, 4)
 LARGEST_DIFFERENCE = 1e-5
@@ -66,15 +67,12 @@ Side = Callable[[np.ndarray], np.ndarray]
 
 def both_sides(options: argparse.Namespace, device: str, copy: Path) -> tuple[Side, Side]:
     """Functions of an image [1, X, Y, Z] that return foreground probabilities [X, Y, Z]."""
-    open_released("ssnet", options.released, copy, options.patch)
     given = {"preset": "full", "data_root": options.la, "filters": options.filters}
     config = configure("supervised", dataset="la", labeled=4, patch=options.patch, stride=STRIDE, **given)
-    method = create_method("supervised", num_classes=2, dims=3, **config.options)
     torch.manual_seed(0)
-    network = {"n_channels": 1, "n_classes": 2, "n_filters": options.filters, "normalization": "batchnorm"}
-    theirs = import_module("networks.VNet").VNet(**network, has_dropout=False).to(device).eval()
-    load_published(next(method.children()), theirs.state_dict(), vnet_key)
+    method = create_method("supervised", num_classes=2, dims=3, **config.options)
     method = method.to(device).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    theirs = released_network(method, options, copy).to(device).eval()
     test_single_case = import_module("utils.test_3d_patch").test_single_case
 
     def ours(image: np.ndarray) -> np.ndarray:
@@ -85,6 +83,19 @@ def both_sides(options: argparse.Namespace, device: str, copy: Path) -> tuple[Si
         return np.asarray(scores[1])
 
     return ours, released
+
+
+def released_network(method: Method, options: argparse.Namespace, copy: Path) -> torch.nn.Module:
+    """The released V-Net with the weights of ours."""
+    open_released("ssnet", options.released, copy, options.patch)
+    how = {"n_channels": 1, "n_classes": 2, "n_filters": options.filters, "normalization": "batchnorm"}
+    network: torch.nn.Module = import_module("networks.VNet").VNet(**how, has_dropout=False)
+    own, theirs = next(method.children()).state_dict(), network.state_dict()
+    same = {key: own[ours] for key in theirs if (ours := vnet_key(key)) in own}
+    if len(same) != len(own):
+        raise SystemExit(f"the released V-Net has {len(same)} of our {len(own)} parameters")
+    network.load_state_dict({**theirs, **same})
+    return network
 
 
 def compare(image: np.ndarray, ours: Side, released: Side, rounds: int) -> dict[str, Any]:

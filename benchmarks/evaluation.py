@@ -1,0 +1,122 @@
+"""Evaluation of LA volumes, from images to four metrics: ours against the released test functions.
+
+    python benchmarks/evaluation.py --la DIR --released DIR --run RUN --out benchmarks/results/evaluation.csv
+
+DIR of --la is the folder of the data set "la"; --released holds a checkout of the authors' SS-Net. RUN is a run folder
+of supervised learning on LA with the full preset; where there is none, one is trained there for --train-seconds, since
+the time of the metrics depends on what is predicted. Both sides predict with its weights window by window (112x112x80,
+stride 18, 18, 4) and score Dice, Jaccard, 95HD and ASD; theirs by medpy. They take turns, a volume each, and the scores
+are checked equal. A row a volume, and one for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from machine import machine
+from released_code import PATCH
+from sliding_window import STRIDE, released_network
+
+from ssmis_core import Run, configure, train
+from ssmis_core.datasets import Case, open_dataset
+from ssmis_core.errors import UserError
+from ssmis_core.evaluation import predict_labels
+from ssmis_core.files import write_csv
+from ssmis_core.methods.base import Method
+from ssmis_core.metrics import evaluate
+from ssmis_core.progress import silent
+
+LARGEST_DIFFERENCE = 1e-3  # of a Dice: a voxel whose probability is one half may fall on either side
+
+
+def main() -> int:
+    options = parse()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows: list[dict[str, Any]] = []
+    try:
+        run = trained(options, device)
+        data, method = open_dataset("la", options.la), run.method(torch.device(device))
+        with tempfile.TemporaryDirectory() as folder:
+            theirs = released_network(method, options, Path(folder) / "code").to(device).eval()
+            module = import_module("utils.test_3d_patch")
+        if "medpy" not in sys.modules or not hasattr(sys.modules["medpy"], "__file__"):
+            raise UserError("medpy is not installed, expected it for the released side's metrics")
+        sides = {"ours": partial(ours, method, run, device), "released": partial(released, module, theirs, options)}
+        for number, case_id in enumerate(data.test[: options.volumes]):
+            case = data.load(case_id)
+            row: dict[str, Any] = {"case": case_id, "shape": "x".join(map(str, case.image.shape[1:]))}
+            found = {}
+            for name in sorted(sides, reverse=number % 2 == 0):
+                began = perf_counter()
+                found[name] = sides[name](case)
+                row[f"{name}_s"] = round(perf_counter() - began, 4)
+            row["ratio"] = round(row["released_s"] / row["ours_s"], 2)
+            for metric, mine, other in zip(("dice", "jaccard", "hd95", "asd"), *found.values(), strict=True):
+                row |= {metric: round(mine, 6), f"{metric}_difference": float(f"{abs(mine - other):.3g}")}
+            if row["dice_difference"] > LARGEST_DIFFERENCE:
+                raise SystemExit(f"evaluation: {case_id}: Dice differs by {row['dice_difference']}")
+            rows.append(row)
+            print(*(f"{key}={value}" for key, value in row.items()), flush=True)
+    except UserError as error:
+        print(f"evaluation: {error}", file=sys.stderr)
+        return 2
+    total: dict[str, Any] = {
+        "case": "all",
+        **{f"{name}_s": round(sum(row[f"{name}_s"] for row in rows), 3) for name in sides},
+    }
+    rows.append({**total, "ratio": round(total["released_s"] / total["ours_s"], 2)})
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    write_csv(options.out, [{**machine(("torch", "numpy", "medpy")), "device": name, **row} for row in rows])
+    return 0
+
+
+def trained(options: argparse.Namespace, device: str) -> Run:
+    """The run, or one that is trained now."""
+    sizes: dict[str, Any] = {"patch": options.patch, "stride": STRIDE, "filters": options.filters}
+    if not (options.run / "run.json").is_file():
+        config = configure("supervised", dataset="la", data_root=options.la, preset="full", labeled=16, **sizes)
+        how: dict[str, Any] = {"device": device, "max_seconds": options.train_seconds, "report": silent}
+        train(config, run_dir=options.run, data_root=options.la, **how)
+    return Run(options.run)
+
+
+def ours(method: Method, run: Run, device: str, case: Case) -> tuple[float, ...]:
+    scores = evaluate(predict_labels(method, case.image, run.config, device=device), case.label)
+    return scores.dice, scores.jaccard, scores.hd95, scores.asd
+
+
+def released(module: Any, network: torch.nn.Module, options: argparse.Namespace, case: Case) -> tuple[float, ...]:
+    patch = tuple(options.patch)
+    labels, _ = module.test_single_case(network, case.image[0], STRIDE[0], STRIDE[2], patch, num_classes=2)
+    if not labels.any():
+        return (0.0, 0.0, 0.0, 0.0)
+    return tuple(float(one) for one in module.calculate_metric_percase(labels, np.asarray(case.label)))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
+    parser.add_argument("--released", type=Path, required=True, help="the folder with the authors' checkouts")
+    parser.add_argument("--run", type=Path, required=True, help="a run folder, or where there is to be one")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--volumes", type=int, default=20, help="of the test list")
+    parser.add_argument("--train-seconds", type=float, default=60.0)
+    parser.add_argument("--threads", type=int, help="default: torch's own")
+    parser.add_argument("--filters", type=int, default=16)
+    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
