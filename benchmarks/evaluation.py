@@ -35,6 +35,7 @@ from ssmis_core.methods.base import Method
 from ssmis_core.metrics import evaluate
 from ssmis_core.progress import silent
 
+METRICS = ("dice", "jaccard", "hd95", "asd")
 LARGEST_DIFFERENCE = 1e-3  # of a Dice: a voxel whose probability is one half may fall on either side
 
 
@@ -62,7 +63,7 @@ def main() -> int:
                 found[name] = sides[name](case)
                 row[f"{name}_s"] = round(perf_counter() - began, 4)
             row["ratio"] = round(row["released_s"] / row["ours_s"], 2)
-            for metric, mine, other in zip(("dice", "jaccard", "hd95", "asd"), *found.values(), strict=True):
+            for metric, mine, other in zip(METRICS, found["ours"], found["released"], strict=True):
                 row |= {metric: round(mine, 6), f"{metric}_difference": float(f"{abs(mine - other):.3g}")}
             if row["dice_difference"] > LARGEST_DIFFERENCE:
                 raise SystemExit(f"evaluation: {case_id}: Dice differs by {row['dice_difference']}")
@@ -71,11 +72,8 @@ def main() -> int:
     except UserError as error:
         print(f"evaluation: {error}", file=sys.stderr)
         return 2
-    total: dict[str, Any] = {
-        "case": "all",
-        **{f"{name}_s": round(sum(row[f"{name}_s"] for row in rows), 3) for name in sides},
-    }
-    rows.append({**total, "ratio": round(total["released_s"] / total["ours_s"], 2)})
+    total = {f"{name}_s": round(sum(row[f"{name}_s"] for row in rows), 3) for name in sides}
+    rows.append({"case": "all", **total, "ratio": round(total["released_s"] / total["ours_s"], 2)})
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     write_csv(options.out, [{**machine(("torch", "numpy", "medpy")), "device": name, **row} for row in rows])
     return 0

@@ -29,12 +29,15 @@ topic() { # name, seconds, command
     tail -n 1 "$out/$name.log"
 }
 
+beside=(--la "$la" --released "$released")
 topic signed_distance 40 "$python" benchmarks/signed_distance.py --la "$la" --out "$out/parts/signed_distance.csv"
-topic sliding_window 60 "$python" benchmarks/sliding_window.py --la "$la" --released "$released" \
+topic sliding_window 45 "$python" benchmarks/sliding_window.py "${beside[@]}" \
     --rounds 3 --out "$out/parts/sliding_window.csv"
-topic training_step 330 "$python" benchmarks/training_step.py --la "$la" --released "$released" \
+topic training_step 270 "$python" benchmarks/training_step.py "${beside[@]}" \
     --ours bf16 float32 bf16+compile --rounds 7 --warm-up 3 --threads 4 --out "$out/parts/training_step.csv"
-topic cuda_tests 150 "$python" -m pytest -q -m gpu tests/core
+topic evaluation 135 "$python" benchmarks/evaluation.py "${beside[@]}" \
+    --run "$out/run" --train-seconds 40 --out "$out/parts/evaluation.csv"
+topic cuda_tests 100 "$python" -m pytest -q -m gpu tests/core
 "$python" benchmarks/one_table.py "$out/gpu.csv" "$out"/parts/*.csv
 if [ ${#failed[@]} -gt 0 ]; then
     echo "not finished: ${failed[*]}; see $out/*.log"

@@ -40,7 +40,7 @@ def gpu(folder: Path, failing: str) -> subprocess.CompletedProcess[str]:
 def test_every_topic_is_a_part_of_one_table(tmp_path: Path) -> None:
     done = gpu(tmp_path, failing="nothing")
     assert done.returncode == 0, done.stderr
-    topics = ["signed_distance", "sliding_window", "training_step"]
+    topics = ["evaluation", "signed_distance", "sliding_window", "training_step"]
     assert (tmp_path / "out" / "gpu.csv").read_text().split() == ["topic,ratio", *(f"{name},2.5" for name in topics)]
 
 
