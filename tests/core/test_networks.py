@@ -39,6 +39,16 @@ def test_every_network_answers_a_voxel_at_a_time_and_every_weight_gets_a_gradien
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in network.parameters())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "dims"), PAIRS)
+def test_a_network_compiles_as_one_graph(name: str, dims: int) -> None:
+    """fullgraph raises at the first thing that a compiler cannot follow; the eager backend needs no C++ compiler."""
+    network, x = make(name, dims, distance_channels=1).eval(), torch.randn(2, 1, *SIZE[dims])
+    compiled = torch.compile(network, fullgraph=True, backend="eager")(x)
+    torch.testing.assert_close(compiled.logits, network(x).logits)
+    torch._dynamo.reset()
+
+
 @pytest.mark.parametrize(("name", "dims"), PAIRS)
 def test_dropout_is_drawn_in_training_alone_and_can_be_off(name: str, dims: int) -> None:
     torch.manual_seed(0)
