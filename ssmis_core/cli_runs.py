@@ -85,7 +85,13 @@ def methods(
         print(cli_tables.options(method_class(options)))
         print("\nA preset changes some of these defaults: see ssmis_core/presets.toml. --set comes last and wins.")
         return
-    print(cli_tables.methods([overview(name) for name in METHODS]))
+    found, broken = [], []
+    for name in METHODS:
+        try:
+            found.append(overview(name))
+        except UserError as error:  # of another package: the others are there all the same
+            broken.append(f"left out: {error}")
+    print("\n".join([cli_tables.methods(found), *broken]))
     print("\nThe options of one and their defaults: ssmis methods --options NAME")
 
 

@@ -243,7 +243,8 @@ def region_dice_loss(prob: Tensor, target: Tensor, region: Tensor, *, eps: float
     """Plain Dice loss within a region, 1 - (2 sum(r p y) + e) / (sum(r (p + y)) + e), mean over samples and classes.
 
     prob: [batch, K, *spatial]; target: integers [batch, *spatial]; region: [batch, 1, *spatial] in {0, 1}. All K
-    classes count, the background too; 0 where the region is empty. Source: the released code of BCP and CPAM.
+    classes count, the background too; 0 where the region is empty. Source: the released code of BCP and CPAM for
+    volumes (BCP's script for ACDC has the squared Dice, summed over the batch).
     """
     prob, target = prob.float(), one_hot(target, prob.shape[1])
     axes = tuple(range(2, prob.ndim))

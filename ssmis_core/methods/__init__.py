@@ -49,13 +49,16 @@ METHODS.update({name: place for name, place in from_other_packages().items() if 
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method; UserError for an unknown name."""
+    """The class of a method; UserError for an unknown name, or one of another package that cannot be had."""
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     module, _, attribute = METHODS[name].partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError) as error:
+        found = getattr(importlib.import_module(module), attribute)
+        if not (isinstance(found, type) and issubclass(found, Method)):
+            raise TypeError("no subclass of ssmis_core.methods.base.Method")
+        return found
+    except Exception as error:  # what another package's module does when it is imported can be anything
         if module.startswith("ssmis_core."):
             raise
         raise UserError(f"method {name}: {METHODS[name]} of another package cannot be had ({error})") from error

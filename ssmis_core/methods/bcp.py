@@ -70,7 +70,8 @@ class BCP(Method):
     the weights that it selected. The teacher takes no gradient and stays in train mode (dropout on, batch statistics);
     it averages parameters with a constant decay.
     With more than two classes a pseudo-label is the argmax (see `hard_label`) and its largest component is kept class
-    by class (one organ must not wipe out another). The released ACDC script averages batch statistics too.
+    by class (one organ must not wipe out another). In 2D as in 3D this is the recipe of BCP's code for volumes; its
+    script for ACDC averages batch statistics too, and has the squared Dice summed over the batch.
     """
 
     card = Card("bcp", "BCP", "Bai et al., Bidirectional copy-paste, CVPR", 2023)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
-from ssmis_core.errors import UserError
 from ssmis_core.geometry import inverse_transform, signed_distance_per_class
 from ssmis_core.losses import dice_loss, masked_mse, probabilities
 from ssmis_core.methods.base import Card, Method, Step
@@ -35,8 +34,6 @@ class DTCOptions(RampedOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._above_0("steepness")
-        if self.network == "unet3d":
-            raise UserError("option network='unet3d': expected one with a distance head of its own, vnet or unet2d")
         self._not_negative("distance_weight")
 
 

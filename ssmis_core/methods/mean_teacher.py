@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,8 @@ from ssmis_core.views import Views
 class MeanTeacher(Method):
     """L = (CE + Dice)/2 + w(t) MSE(student(x), teacher(x + noise)) on the unlabeled half.
 
-    The teacher takes no gradient and stays in train mode (dropout on, batch statistics), as in the released code.
+    The teacher takes no gradient and stays in train mode (dropout on, batch statistics), as in the released code of
+    UA-MT, whose schedule of w is the variant "released".
     """
 
     card = Card(
@@ -28,6 +30,7 @@ class MeanTeacher(Method):
     )
     Options = ConsistencyOptions
     needs_unlabeled = True
+    VARIANTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "released": {"ramp_step": 150}}
 
     def __init__(self, options: ConsistencyOptions, **shape: int):
         super().__init__(options, **shape)

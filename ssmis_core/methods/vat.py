@@ -6,7 +6,9 @@ network. SS-Net's smoothness term is this one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -45,11 +47,13 @@ class VATOptions(DiceOptions):
 class VAT(Method):
     """L = Dice + w(t) L_lds, L_lds = D(p(x + eps d), p(x)) over the whole batch, d the adversarial direction.
 
-    D is a Dice distance, as in SS-Net's code; Miyato et al. have the divergence KL. K > 2: see SS-Net.
+    D is a Dice distance, as in SS-Net's code, whose schedule of w is the variant "released"; Miyato et al. have the
+    divergence KL. K > 2: see SS-Net.
     """
 
     card = Card("vat", "VAT", "Miyato et al., Virtual adversarial training, TPAMI", 2019)
     Options = VATOptions
+    VARIANTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "released": {"ramp_step": 150}}
 
     def __init__(self, options: VATOptions, **shape: int):
         super().__init__(options, **shape)

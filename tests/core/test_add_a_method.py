@@ -89,12 +89,29 @@ def test_a_package_of_ones_own_is_found_by_its_entry_point(tmp_path: Path, monke
     assert from_other_packages() == {"pi_model": "pi_model:PiModel"}
 
 
-@pytest.mark.parametrize("place", ["nowhere:Thing", "json:Nope", "json"])
+@pytest.mark.parametrize("place", ["nowhere:Thing", "json:Nope", "json", "json:dumps", "json:JSONDecoder"])
 def test_a_package_that_is_broken_is_one_line(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "broken", place)
     with pytest.raises(UserError, match=f"method broken: {place} of another package cannot be had") as caught:
         method_class("broken")
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_fails_when_it_is_imported_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "failing_package.py").write_text("raise ZeroDivisionError('no licence')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(METHODS, "broken", "failing_package:Thing")
+    with pytest.raises(UserError, match=r"method broken: .* cannot be had \(no licence\)"):
+        method_class("broken")
+
+
+def test_a_broken_package_is_named_below_the_methods_that_are_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(METHODS, "broken", "nowhere:Thing")
+    assert cli.run(["methods"]) == 0
+    told = capsys.readouterr().out
+    assert "Supervised baseline" in told and "left out: method broken: nowhere:Thing" in told
 
 
 def test_files_that_the_page_names_exist_and_have_what_it_says() -> None:
