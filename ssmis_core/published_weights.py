@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from ssmis_core.errors import UserError, unknown
 from ssmis_core.files import staged
 from ssmis_core.methods import create_method, method_class
 from ssmis_core.networks.published_keys import (
+    Rename,
+    fitted,
     load_published,
     several_decoders_key,
     unet2d_key,
@@ -36,6 +38,15 @@ from ssmis_core.runs import Run
 
 # Names that a state lies under in a checkpoint.
 WRAPPERS = ("net", "state_dict", "model", "model_state_dict", "network")
+
+# Parts of names that tell a network; several of each, since a file may lack the one or the other.
+KINDS = {
+    "block_": "vnet",
+    "in_conv.": "unet2d",
+    "conv_conv.": "unet2d",
+    "conv1.conv1.": "unet3d",
+    "up_concat": "unet3d",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ class Recognised:
     method: str
     options: Mapping[str, Any]
     shape: Mapping[str, int]
-    rename: Callable[[str], str | None]
+    rename: Rename
 
 
 def import_weights(
@@ -99,6 +110,7 @@ def import_weights(
         raise UserError(f"{folder}: is there and not empty; choose an empty or new run_dir")
     content = read_state(path)
     found = recognise(content, wanted, path)
+    _check_fit(found, wanted, content, path)
     variant = "released" if "released" in method_class(found.method).VARIANTS else "paper"
     data = open_dataset(dataset, data_root, **(dataset_options or {}))
     given: dict[str, Any] = {"dataset": dataset, "labeled": labeled, "data_root": data_root}
@@ -125,9 +137,18 @@ def import_weights(
     return Run(folder)
 
 
-def _fill(
-    networks: Iterable[nn.Module], content: Mapping[str, Tensor], rename: Callable[[str], str | None], path: Path
-) -> None:
+def _check_fit(found: Recognised, source: Source, content: Mapping[str, Tensor], path: Path) -> None:
+    """UserError where a file does not fit, before memory is asked for: how much it would be is the file's to say."""
+    try:
+        with torch.device("meta"):
+            method = create_method(found.method, **{**found.options, **found.shape})
+        for name in source.networks:
+            fitted(getattr(method, name), content, found.rename)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _fill(networks: Iterable[nn.Module], content: Mapping[str, Tensor], rename: Rename, path: Path) -> None:
     """The same weights into several networks."""
     for network in networks:
         try:
@@ -161,9 +182,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recognised:
-    """Network and settings by the names and shapes of a state; UserError where it is none of this field's."""
-    kinds = {"block_one.": "vnet", "in_conv.": "unet2d", "conv1.conv1.": "unet3d"}
-    network = next((kind for part, kind in kinds.items() if any(part in key for key in state)), None)
+    """Network and settings by the names and shapes of a state; UserError where it is none of this field's.
+
+    What a file leaves open gets a usual value: it lacks the very tensor that would tell, which the fit then names.
+    """
+    network = next((kind for part, kind in KINDS.items() if any(part in key for key in state)), None)
     if network is None:
         keys = ", ".join(list(state)[:4])
         raise UserError(
@@ -171,20 +194,21 @@ def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recogn
         )
     if network not in source.backbones:
         raise UserError(f"{path}: is a {network}, but files of {source.method} are {' or '.join(source.backbones)}")
-    rename: Callable[[str], str | None] = {"vnet": vnet_key, "unet2d": unet2d_key, "unet3d": unet3d_key}[network]
+    rename: Rename = {"vnet": vnet_key, "unet2d": unet2d_key, "unet3d": unet3d_key}[network]
     options: dict[str, Any] = {"network": network}
     method = source.method
     if network == "vnet":
-        options["norm"] = "batch" if any(key.endswith("running_mean") for key in state) else "none"
-        rename = partial(vnet_key, two_heads=source.two_heads)
+        options["norm"] = _norm(state)
+        rename = partial(vnet_key, two_heads=source.two_heads, norms=options["norm"] != "none")
     elif network == "unet3d":
         options["norm"] = "instance"
     if source.several:
-        decoders = len({match[1] for key in state if (match := re.match(r"decoder(\d)\.", key))})
-        method = "mcnet_plus" if decoders == 3 else method
+        method = _by_decoders(state, path)
         rename = partial(several_decoders_key, of_one=rename)
-    places = {"down.0.0.weight": "first convolution", "head.weight": "last convolution"}
-    first, head = (_weight(state, rename, name, told, path) for name, told in places.items())
+    places = {new: value for key, value in state.items() if (new := rename(key)) is not None and value.ndim >= 4}
+    dims = 2 if network == "unet2d" else 3
+    first = places.get("down.0.0.weight", torch.empty(16, 1, *[3] * dims, device="meta"))
+    head = places.get("head.weight", torch.empty(1 if source.two_heads else 2, device="meta"))
     shape = {
         "num_classes": head.shape[0] + (1 if source.two_heads else 0),  # a sigmoid head leaves the background out
         "dims": first.ndim - 2,
@@ -193,15 +217,22 @@ def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recogn
     return Recognised(method, {**options, "filters": first.shape[0]}, shape, rename)
 
 
-def _weight(
-    state: Mapping[str, Tensor], rename: Callable[[str], str | None], name: str, told: str, path: Path
-) -> Tensor:
-    found = next((value for key, value in state.items() if rename(key) == name), None)
-    if found is None or found.ndim < 4:
-        raise UserError(
-            f"{path}: has no {told} of a network of this kind; is it another method's, or a part of a file?"
-        )
-    return found
+def _norm(state: Mapping[str, Tensor]) -> str:
+    """ "none" where a V-Net's convolutions follow each other as nothing lies between them but a ReLU, else "batch".
+
+    Statistics that are not there are no sign of a network without norms: what "batch" lacks is told as missing.
+    """
+    places = (key for key in state if re.search(r"block_[a-z]+\.conv\.2\.weight$", key))
+    return "none" if any(state[key].ndim >= 4 for key in places) else "batch"
+
+
+def _by_decoders(state: Mapping[str, Tensor], path: Path) -> str:
+    """MC-Net or MC-Net+; UserError for decoders that neither has."""
+    numbers = sorted({int(match[1]) for key in state if (match := re.match(r"decoder(\d+)\.", key))})
+    if not {1, 2, 3}.issuperset(numbers):
+        found = ", ".join(map(str, numbers))
+        raise UserError(f"{path}: has decoders {found}; expected 1 and 2 (MC-Net) or 1, 2 and 3 (MC-Net+)")
+    return "mcnet_plus" if 3 in numbers else "mcnet"
 
 
 def _is_named(content: Any) -> bool:

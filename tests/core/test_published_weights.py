@@ -1,16 +1,13 @@
-"""Authors' weights as run folders: every kind of file that the golden values name, wrong and partial ones, and code."""
+"""Authors' weights as run folders: every kind of file that the golden values name."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,39 +16,14 @@ from ssmis_core import cli, train
 from ssmis_core.errors import UserError
 from ssmis_core.methods import create_method
 from ssmis_core.methods.dtc import with_background
-from ssmis_core.published_weights import SOURCES, import_weights
+from ssmis_core.networks.published_keys import published_name, vnet_key
+from ssmis_core.published_weights import SOURCES, import_weights, recognise
 from ssmis_core.runs import Run
 from tests.core.cli_helpers import contents, empty_folder
+from tests.core.published_helpers import FILES, PHANTOM, Load, published_states, save
 
 fresh = pytest.fixture(autouse=True)(empty_folder)
-Load = Callable[[str], dict[str, np.ndarray]]
-FILES = {  # the stored state of each kind of file, and how one is made from another with the same network
-    "ssnet": ("ssnet_vnet_forward", ""),
-    "bcp": ("ssnet_vnet_forward", ""),
-    "uamt": ("ssnet_vnet_forward", "flat"),
-    "tracoco": ("ssnet_vnet_forward", "flat"),
-    "dtc": ("dtc_forward", ""),
-    "ugmcl": ("ugmcl_unet3d_dt_forward", ""),
-    "mcnet": ("mcnet_forward", ""),
-}
-PHANTOM: dict[str, Any] = {"dataset": "phantom", "labeled": 4, "dataset_options": {"size": (32, 16, 16)}}
-
-
-@pytest.fixture
-def published(golden: Load) -> Callable[[str], dict[str, Tensor]]:
-    """`published("dtc")`: the tensors of a file by the authors' names."""
-
-    def state(source: str, name: str | None = None) -> dict[str, Tensor]:
-        stored, form = (name, "") if name else FILES[source]
-        tensors = {k.removeprefix("w."): torch.from_numpy(v) for k, v in golden(stored).items() if k.startswith("w.")}
-        return {k.split(".", 1)[1]: v for k, v in tensors.items()} if form == "flat" else tensors
-
-    return state
-
-
-def save(content: Any, name: str = "weights.pth") -> Path:
-    torch.save(content, name)
-    return Path(name)
+published = pytest.fixture(published_states)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -151,69 +123,28 @@ def test_the_command_makes_a_run_that_evaluates_and_that_training_leaves_alone(
     assert "run: is there and not empty" in capsys.readouterr().err and contents(Path("run")) == before
 
 
-class Harmful:
-    """A pickle that would run a command."""
-
-    def __reduce__(self) -> Any:
-        return os.system, ("touch harmed",)
-
-
-def damaged(state: dict[str, Tensor]) -> dict[str, tuple[str, Any, str]]:
-    """Kinds of wrong files: the source they are said to be of, what is in them, what is said of it."""
-    part = {key: value for key, value in state.items() if "block_nine" not in key}
-    wide = {key: value.repeat_interleave(2, 0) if "block_two.conv.0" in key else value for key, value in state.items()}
-    return {
-        "code": ("ssnet", Harmful(), "cannot be read as weights alone"),
-        "a whole network": ("ssnet", torch.nn.Conv2d(1, 1, 1), "cannot be read as weights alone"),
-        "no state": ("ssnet", {"epoch": 3, "loss": 0.5}, "holds no state dict (found epoch, loss)"),
-        "a list": ("ssnet", [1, 2], "holds no state dict (found list)"),
-        "another network": ("ssnet", torch.nn.Linear(2, 2).state_dict(), "is no V-Net or U-Net of this field"),
-        "a part": ("ssnet", part, "published weights do not fit: missing ['up.3.0.weight'"),
-        "not numbers": ("ssnet", {key: value * math.nan for key, value in state.items()}, "tensors are not finite"),
-        "two networks": ("ssnet", {**state, "module.x": torch.ones(1), "x": torch.ones(1)}, "both with and without"),
-        "another backbone": ("ugmcl", state, "is a vnet, but files of ugmcl are unet3d"),
-        "other sizes": ("ssnet", wide, "other shape ['down.1.0.weight'"),
-        "one head": ("dtc", state, "has no last convolution of a network of this kind"),
-        "one decoder": ("mcnet", state, "has no last convolution of a network of this kind"),
-    }
+def test_a_network_without_norms_is_told_from_the_places_of_its_convolutions() -> None:
+    """Without norms the published stages hold a convolution and a ReLU in turns: conv.0, conv.2, conv.4."""
+    network = create_method("bcp", dims=3, num_classes=2, filters=2, norm="none").student
+    state = {}
+    for key, value in network.state_dict().items():
+        block, _, rest = published_name(key, vnet_key).partition(".conv.")
+        state[f"{block}.conv.{rest.replace('3.', '2.').replace('6.', '4.')}" if rest else block] = value
+    run = import_weights(save(state), "bcp", run_dir="run", **PHANTOM)
+    assert run.config.options["norm"] == "none" and run.info["imported"]["left_out"] == []
+    x = torch.randn(1, 1, 32, 16, 16)
+    torch.testing.assert_close(run.method().predict(x), network.eval()(x).logits.detach().softmax(1))
+    extra = {**state, "encoder.block_two.conv.1.weight": torch.ones(4)}
+    with pytest.raises(UserError, match=r"no place for encoder\.block_two\.conv\.1\.weight"):
+        import_weights(save(extra), "bcp", run_dir="none", **PHANTOM)
 
 
-@pytest.mark.parametrize("kind", damaged({}))
-def test_a_wrong_file_is_one_line_that_says_what_is_missing_and_writes_nothing(
-    kind: str, published: Callable[..., dict[str, Tensor]]
-) -> None:
-    source, content, told = damaged(published("ssnet"))[kind]
-    with pytest.raises(UserError) as error:
-        import_weights(save(content), source, run_dir="run", **PHANTOM)
-    message = str(error.value)
-    assert message.startswith("weights.pth: ") and told in message and "\n" not in message
-    assert not Path("run").exists() and not Path("harmed").exists()
-
-
-def test_a_cut_file_an_unknown_source_and_another_number_of_classes_are_one_line(
-    published: Callable[..., dict[str, Tensor]],
-) -> None:
-    path = save(published("ssnet"))
-    with pytest.raises(UserError, match="unknown source of weights 'ssnett'; did you mean 'ssnet'"):
-        import_weights(path, "ssnett", run_dir="run", **PHANTOM)
-    four = {**PHANTOM, "dataset_options": {"size": (32, 16, 16), "num_classes": 4}}
-    with pytest.raises(UserError, match="its network has num_classes 2, not 4 as phantom has"):
-        import_weights(path, "ssnet", run_dir="run", **four)
-    whole = path.read_bytes()
-    for content in (
-        whole[:2000],
-        whole[:-3000],
-        b"",
-        b"\x80",
-        whole[:300] + b"\xff" * 40 + whole[340:2000],
-        b"PK\x03\x04",
-    ):
-        path.write_bytes(content)
-        with pytest.raises(UserError, match="cannot be read as weights alone"):
-            import_weights(path, "ssnet", run_dir="run", **PHANTOM)
-    Path("file").write_text("not a folder")
-    with pytest.raises(UserError, match="file: is there and not empty"):
-        import_weights(path, "ssnet", run_dir="file", **PHANTOM)
-    with pytest.raises(UserError, match="no such file"):
-        import_weights("none.pth", "ssnet", run_dir="run", **PHANTOM)
-    assert not Path("run").exists()
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_parameter_has_a_published_name(source: str, published: Callable[..., dict[str, Tensor]]) -> None:
+    state = published(source)
+    found = recognise(state, SOURCES[source], Path("weights.pth"))
+    names = [
+        published_name(found.rename(key) or "", found.rename, flat=source in ("uamt", "tracoco", "dtc"))
+        for key in state
+    ]
+    assert names == list(state)
