@@ -34,10 +34,8 @@ from ssmis_core.networks.published_keys import (
     unet3d_key,
     vnet_key,
 )
+from ssmis_core.published_state import check_tensors, read_state
 from ssmis_core.runs import Run
-
-# Names that a state lies under in a checkpoint.
-WRAPPERS = ("net", "state_dict", "model", "model_state_dict", "network")
 
 # Parts of names that tell a network; several of each, since a file may lack the one or the other.
 KINDS = {
@@ -157,30 +155,6 @@ def _fill(networks: Iterable[nn.Module], content: Mapping[str, Tensor], rename: 
             raise UserError(f"{path}: {error}") from error
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by their published names, without prefixes that wrappers add; no code in it is run."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file, expected an author's weights (.pth)")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged pickle ends in is whatever its bytes happen to say
-        raise UserError(
-            f"{path}: cannot be read as weights alone; expected a state dict saved by torch "
-            "(a file that holds a whole network would run its code, so it is not opened)"
-        ) from error
-    state = next((content[key] for key in WRAPPERS if key in content), content) if _is_named(content) else content
-    if not _is_named(state) or not all(isinstance(value, Tensor) for value in state.values()):
-        keys = ", ".join(list(map(str, content))[:6]) if isinstance(content, Mapping) else type(content).__name__
-        raise UserError(f"{path}: holds no state dict (found {keys or 'nothing'}), expected names of tensors")
-    plain = {key.removeprefix("module."): value for key, value in state.items()}
-    if len(plain) < len(state):
-        raise UserError(f"{path}: has tensors both with and without the prefix module., expected one network")
-    bad = [key for key, value in plain.items() if not bool(torch.isfinite(value).all())]
-    if bad:
-        raise UserError(f"{path}: {len(bad)} tensors are not finite, {bad[0]} the first; expected trained weights")
-    return plain
-
-
 def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recognised:
     """Network and settings by the names and shapes of a state; UserError where it is none of this field's.
 
@@ -205,6 +179,7 @@ def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recogn
     if source.several:
         method = _by_decoders(state, path)
         rename = partial(several_decoders_key, of_one=rename)
+    check_tensors({key: value for key, value in state.items() if rename(key) is not None}, path)
     places = {new: value for key, value in state.items() if (new := rename(key)) is not None and value.ndim >= 4}
     dims = 2 if network == "unet2d" else 3
     first = places.get("down.0.0.weight", torch.empty(16, 1, *[3] * dims, device="meta"))
@@ -233,7 +208,3 @@ def _by_decoders(state: Mapping[str, Tensor], path: Path) -> str:
         found = ", ".join(map(str, numbers))
         raise UserError(f"{path}: has decoders {found}; expected 1 and 2 (MC-Net) or 1, 2 and 3 (MC-Net+)")
     return "mcnet_plus" if 3 in numbers else "mcnet"
-
-
-def _is_named(content: Any) -> bool:
-    return isinstance(content, Mapping) and all(isinstance(key, str) for key in content)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ssmis_core import published_weights
 from ssmis_core.errors import UserError
 from ssmis_core.methods import create_method
+from ssmis_core.networks.published_keys import published_name, vnet_key
 from ssmis_core.published_weights import import_weights
 from tests.core.cli_helpers import empty_folder
 from tests.core.published_helpers import PHANTOM, flat, published_states, save, without
@@ -80,6 +81,46 @@ def test_a_wrong_file_is_one_line_that_says_what_is_missing_and_writes_nothing(
     message = str(error.value)
     assert message.startswith("weights.pth: ") and told in message and "\n" not in message
     assert not Path("run").exists() and not Path("harmed").exists()
+
+
+ODD: dict[str, Callable[[Tensor], Tensor]] = {
+    "sparse": lambda x: x.to_sparse(),
+    "of type float8_e4m3fn": lambda x: x.to(torch.float8_e4m3fn),
+    "of type qint8": lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8),
+    "without numbers": lambda x: x.to("meta"),
+    "of type complex64": lambda x: x.to(torch.complex64),
+    "of type int64": lambda x: x.long(),
+    "of type bool": lambda x: x.bool(),
+    "empty, 0x1x3x3x3": lambda x: x[:0],
+    "expanded, a shape 400x2x1x3x3x3": lambda x: x.expand(400, *x.shape),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_a_tensor_that_is_no_weight_is_one_line_that_names_it(
+    kind: str, published: Callable[..., dict[str, Tensor]]
+) -> None:
+    odd = ODD[kind](torch.ones(2, 1, 3, 3, 3))
+    for key in ("encoder.block_one.conv.0.weight", "decoder.block_six_up.conv.1.running_var"):
+        with pytest.raises(UserError, match=f"^weights.pth: {key} is {kind}.*; expected a plain tensor"):
+            import_weights(save({**published("ssnet"), key: odd}), "ssnet", run_dir="run", **PHANTOM)
+    assert not Path("run").exists()
+
+
+def test_a_small_file_of_large_shapes_asks_for_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.device("meta"):
+        network = create_method("ssnet", dims=3, num_classes=2, filters=400).network
+    zero = torch.zeros(())
+    state = {published_name(key, vnet_key): zero.expand(value.shape) for key, value in network.state_dict().items()}
+    monkeypatch.setattr(published_weights, "create_method", None)
+    with pytest.raises(UserError, match=r"encoder\.block_one\.conv\.0\.weight is expanded"):
+        import_weights(save(state), "ssnet", run_dir="run", **PHANTOM)
+
+
+def test_what_lies_beside_the_network_may_be_of_any_kind(published: Callable[..., dict[str, Tensor]]) -> None:
+    state = {**published("ssnet"), "queue_ptr": torch.zeros(1, dtype=torch.int64)}
+    assert import_weights(save(state), "ssnet", run_dir="run", **PHANTOM).info["imported"]["left_out"] == ["queue_ptr"]
 
 
 def test_names_that_an_error_lists_are_few_and_the_rest_is_counted(published: Callable[..., dict[str, Tensor]]) -> None:
