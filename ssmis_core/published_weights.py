@@ -99,13 +99,12 @@ def import_weights(
     were trained on, which decides patch, stride and grid (preset `full`, variant `released`). Networks that a file
     does not hold (the teacher beside a student, the second of two networks) get the same weights.
     Raises UserError, before anything is written, for a file that is none, for another network's, which lists what is
-    missing, for a data set with other classes or dimensions, and for a run_dir that is not empty.
+    missing, for a data set with other classes or dimensions, and for a run_dir that is not empty or cannot be made.
     """
     if source not in SOURCES:
         raise unknown("source of weights", source, SOURCES)
     path, wanted, folder = Path(file), SOURCES[source], Path(run_dir)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there and not empty; choose an empty or new run_dir")
+    _check_free(folder)
     content = read_state(path)
     found = recognise(content, wanted, path)
     _check_fit(found, wanted, content, path)
@@ -127,12 +126,24 @@ def import_weights(
         "left_out": [key for key in content if found.rename(key) is None],
     }
     root = None if data_root is None else str(Path(data_root).resolve())
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written, its folder cannot be made ({error.strerror})") from error
     with staged(folder) as fresh:  # an import that is stopped leaves nothing that bars the next
         run = Run.create(fresh, config)
         run.save_weights(method.state_dict())
         run.update(status="imported", iterations_done=0, shape=shape, data_root=root, imported=told)
     return Run(folder)
+
+
+def _check_free(folder: Path) -> None:
+    """UserError for a folder that holds something, or that lies under a file."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is there and not empty; choose an empty or new run_dir")
+    above = next((parent for parent in folder.parents if parent.exists()), None)
+    if above is not None and not above.is_dir():
+        raise UserError(f"{folder}: cannot be a folder, {above} is a file; choose an empty or new run_dir")
 
 
 def _check_fit(found: Recognised, source: Source, content: Mapping[str, Tensor], path: Path) -> None:

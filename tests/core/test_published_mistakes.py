@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssmis_core import published_weights
+from ssmis_core import cli, published_weights
 from ssmis_core.errors import UserError
 from ssmis_core.methods import create_method
 from ssmis_core.networks.published_keys import published_name, vnet_key
 from ssmis_core.published_weights import import_weights
-from tests.core.cli_helpers import empty_folder
+from tests.core.cli_helpers import contents, empty_folder
 from tests.core.published_helpers import PHANTOM, flat, published_states, save, without
 
 fresh = pytest.fixture(autouse=True)(empty_folder)
@@ -189,3 +189,15 @@ def test_a_cut_file_an_unknown_source_and_another_number_of_classes_are_one_line
     with pytest.raises(UserError, match="no such file"):
         import_weights("none.pth", "ssnet", run_dir="run", **PHANTOM)
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("place", ["weights.pth/run", "weights.pth/deeper/run"])
+def test_a_run_folder_under_a_file_is_a_mistake_of_one_line(
+    place: str, published: Callable[..., dict[str, Tensor]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = save(published("ssnet")).read_bytes()
+    command = ["import-weights", "weights.pth", "--from", "ssnet", "--dataset", "phantom", "--labeled", "4"]
+    assert cli.run([*command, "--data-option", "size=32", "--run-dir", place]) == 2
+    told = capsys.readouterr().err
+    assert f"{place}: cannot be a folder, weights.pth is a file" in told and told.count("\n") == 1
+    assert list(contents(Path())) == ["weights.pth"] and Path("weights.pth").read_bytes() == before
