@@ -196,7 +196,8 @@ def recognise(state: Mapping[str, Tensor], source: Source, path: Path) -> Recogn
     first = places.get("down.0.0.weight", torch.empty(16, 1, *[3] * dims, device="meta"))
     head = places.get("head.weight", torch.empty(1 if source.two_heads else 2, device="meta"))
     shape = {
-        "num_classes": head.shape[0] + (1 if source.two_heads else 0),  # a sigmoid head leaves the background out
+        # a sigmoid head leaves the background out; another's single channel is for the fit to name
+        "num_classes": max(2, head.shape[0] + (1 if source.two_heads else 0)),
         "dims": first.ndim - 2,
         "channels": first.shape[1],
     }

@@ -34,6 +34,7 @@ class Harmful:
 def damaged(state: dict[str, Tensor]) -> dict[str, tuple[str, Any, str]]:
     """Kinds of wrong files: the source they are said to be of, what is in them, what is said of it."""
     part = {key: value for key, value in state.items() if "block_nine" not in key}
+    one = {key: value[:1] if "out_conv" in key else value for key, value in state.items()}
     wide = {key: value.repeat_interleave(2, 0) if "block_two.conv.0" in key else value for key, value in state.items()}
     return {
         "code": ("ssnet", Harmful(), "cannot be read as weights alone"),
@@ -52,6 +53,7 @@ def damaged(state: dict[str, Tensor]) -> dict[str, tuple[str, Any, str]]:
         ),
         "one head": ("dtc", state, "fit: missing decoder.out_conv2.weight, decoder.out_conv2.bias"),
         "one decoder": ("mcnet", state, "fit: missing decoder1.block_five_up.conv.0.weight, decoder1.block_five_up"),
+        "one channel": ("ssnet", one, "fit: other shape decoder.out_conv.weight, decoder.out_conv.bias"),
         "no first convolution": ("ssnet", without(state, "one.conv.0.weight"), "encoder.block_one.conv.0.weight"),
         "no last convolution": ("ssnet", without(state, "out_conv"), "decoder.out_conv.weight, decoder.out_conv.bias"),
         "no first block": ("uamt", flat(without(state, "block_one.")), "missing block_one.conv.0.weight, block_one."),
