@@ -28,7 +28,7 @@ def compare(
 ) -> None:
     """Compare evaluated runs: scores, paired differences over the test cases, costs, and published numbers.
 
-    Runs that differ in the seed alone are one contestant. Only runs of one data set, preset and number of labels are
+    Runs that differ in the seed alone are one contestant. Only runs of the same data, preset and number of labels are
     compared with one another.
 
     \b

@@ -45,7 +45,7 @@ class Report:
 
     @property
     def settings(self) -> list[Setting]:
-        """Data set, dimensions, preset and labels of the runs: only those of one setting are compared."""
+        """Data set, dimensions, preset, labels and data of the runs: only those of one setting are compared."""
         return list(dict.fromkeys(one.setting for one in self.scored))
 
     @property
@@ -194,7 +194,7 @@ def cost_table(report: Report, setting: Setting) -> Table:
 
 def published_table(report: Report, setting: Setting) -> Table:
     """A line a contestant and checkpoint protocol: the range that papers report, and who."""
-    dataset, _, _, labeled = setting
+    dataset, _, _, labeled, _ = setting
     rows: list[tuple[str, ...]] = [("method", "weights", "reported by", "Dice %", "95HD")]
     methods = dict.fromkeys(one.row["method"] for one in report.within(setting))
     for title in (title for name in methods for title in printed_names(name)):
@@ -268,9 +268,9 @@ def _weights(one: Scored) -> str:
 
 
 def in_words(setting: Setting) -> str:
-    """ "la 3D full, 16 labels"."""
-    dataset, dims, preset, labeled = setting
-    return f"{dataset} {dims}D {preset}, {labeled} labels"
+    """ "la 3D full, 16 labels"; with what tells its data where the data set has options."""
+    dataset, dims, preset, labeled, data = setting
+    return f"{dataset} {dims}D {preset}, {labeled} labels" + (f" ({data})" if data else "")
 
 
 def _range(values: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ from ssmis_core.configuration import Configuration, configure
 from ssmis_core.errors import UserError
 from ssmis_core.methods import METHODS, method_class
 from ssmis_core.runs import Run
-from ssmis_core.scored_runs import Scored, score
+from ssmis_core.scored_runs import Scored, Setting, data_in_words, score
 
 HOW = ("seed", "log_every", "deterministic", "compile")  # settings that make no other contestant
 CONVENTIONS = ("empty", "largest_component", "split", "hd95", "asd", "distances", "grid")  # of a summary
@@ -40,7 +40,7 @@ def read_runs(paths: Sequence[Path]) -> list[Scored]:
     after its method; where two of one method and variant differ in settings, what each has otherwise than the first is
     told with it.
     Raises UserError for a folder without runs, a run that is not evaluated, two runs of one contestant and seed, and
-    runs that were not scored by the same conventions.
+    runs that were not scored by the same conventions, or of the same data on other cases or classes.
     """
     runs = [run for path in paths for run in _runs_in(path)]
     configs = [run.config for run in runs]
@@ -50,7 +50,9 @@ def read_runs(paths: Sequence[Path]) -> list[Scored]:
         if before != run.path:
             raise UserError(f"{before} and {run.path}: are runs of the same settings and seed, expected one of them")
     _check_conventions(runs)
-    return [score(_name(config, configs), run) for run, config in zip(runs, configs, strict=True)]
+    scored = [score(_name(config, configs), run) for run, config in zip(runs, configs, strict=True)]
+    _check_cases(scored)
+    return scored
 
 
 def _check_conventions(runs: Sequence[Run]) -> None:
@@ -61,6 +63,21 @@ def _check_conventions(runs: Sequence[Run]) -> None:
             if said.get(key) != told[0].get(key):
                 found = f"{key} {said.get(key)}, not {told[0].get(key)} as {runs[0].path}"
                 raise UserError(f"{run.path}: was scored with {found}; evaluate both alike")
+
+
+def _check_cases(scored: Sequence[Scored]) -> None:
+    """UserError where two runs on the same data were not scored on the same cases and classes.
+
+    A list or a folder that has changed between two evaluations shows here, whatever the data set is called.
+    """
+    first: dict[Setting, Scored] = {}
+    for one in scored:
+        other = first.setdefault(one.setting, one)
+        mine, theirs = ({(case, name) for case in run.cases for name in run.cases[case]} for run in (one, other))
+        if mine != theirs:
+            apart = ", ".join(sorted(mine ^ theirs)[0])
+            found = f"other test cases or classes than {other.folder} ({len(mine ^ theirs)} apart, {apart} the first)"
+            raise UserError(f"{one.folder}: was scored on {found}; evaluate both on the same data")
 
 
 def _runs_in(path: Path) -> list[Run]:
@@ -89,10 +106,15 @@ def _settings(config: Configuration) -> dict[str, Any]:
     return {**{key: value for key, value in values.items() if key not in HOW}, **options}
 
 
+def _place(config: Configuration) -> tuple[Any, ...]:
+    """What the contestants of one name share: method, variant and setting."""
+    shared = ("method", "variant", "dataset", "preset", "labeled", "dims")
+    return (*(getattr(config, key) for key in shared), data_in_words(config.dataset_options))
+
+
 def _name(mine: Configuration, all_: Sequence[Configuration]) -> str:
     """The method, and what this run has otherwise than the first of the same method, variant and setting."""
-    shared = ("method", "variant", "dataset", "preset", "labeled", "dims")
-    first = next(one for one in all_ if all(getattr(one, key) == getattr(mine, key) for key in shared))
+    first = next(one for one in all_ if _place(one) == _place(mine))
     own, others = _settings(mine), _settings(first)
     changed = [f"{key}={own[key]}" for key in own if own[key] != others.get(key)]
     return mine.method + (f" ({', '.join(changed)})" if changed else "")

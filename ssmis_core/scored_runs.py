@@ -10,7 +10,8 @@ from typing import Any
 from ssmis_core.runs import Run
 
 METRICS = ("dice", "jaccard", "hd95", "asd")
-SETTING = ("dataset", "dims", "preset", "labeled")  # what two runs must share to be compared
+# What two runs must share to be compared. data: which scans of the data set, and with how many classes (`data_in_words`).
+SETTING = ("dataset", "dims", "preset", "labeled", "data")
 Setting = tuple[Any, ...]
 Contestant = tuple[str, str]  # name, variant
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]  # case -> class -> metric -> value, NaN where there is none
@@ -27,7 +28,7 @@ class Scored:
 
     @property
     def setting(self) -> Setting:
-        return tuple(self.row[key] for key in SETTING)
+        return tuple(self.row.get(key, "") for key in SETTING)
 
     @property
     def contestant(self) -> Contestant:
@@ -51,6 +52,7 @@ def run_row(name: str, run: Run) -> dict[str, Any]:
         "dims": len(config.patch),
         "preset": config.preset,
         "labeled": config.labeled,
+        "data": data_in_words(config.dataset_options),
         "seed": config.seed,
         "iterations": config.iterations,
         "iterations_done": info.get("iterations_done", 0),
@@ -78,6 +80,23 @@ def score(name: str, run: Run) -> Scored:
     for row in run.rows("cases"):
         found.setdefault(row["case"], {})[row["class"]] = {metric: row[metric] for metric in METRICS}
     return Scored(name, run_row(name, run), found, str(run.path))
+
+
+def data_in_words(options: Mapping[str, Any]) -> str:
+    """Which data a run is about, by the options of its data set: "num_classes=2, size=32x32, version=3"; "" for none.
+
+    They are what opens the same data again: the phantom's size, classes and version, the fingerprint of a prepared
+    folder (its scans, lists and recipe, wherever it lies). Sets without options have published lists. run.json's
+    data_fingerprint would not do: it is of the cases that training used, which differ between methods on the same data.
+    """
+    told = {key: value for key, value in options.items() if key not in ("dims", "recipe")}  # told by others of these
+    if "fingerprint" in told:
+        told["fingerprint"] = str(told["fingerprint"])[:12]
+    return ", ".join(f"{key}={_joined(value)}" for key, value in sorted(told.items()))
+
+
+def _joined(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def case_means(runs: Iterable[Scored], metric: str) -> dict[str, float]:

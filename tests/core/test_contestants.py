@@ -1,0 +1,70 @@
+"""Which run folders are one contestant, what it is called, and which of them are never held against each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssmis_core.comparison_report import in_words, make_report
+from ssmis_core.contestants import read_runs
+from ssmis_core.errors import UserError
+from ssmis_core.files import read_csv, write_csv
+from ssmis_core.runs import Run
+from ssmis_core.scored_runs import data_in_words
+
+CONVENTIONS = {"split": "test", "empty": "nan", "status": "finished"}
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def evaluated(tiny: Callable[..., Any], tmp_path: Path) -> Make:
+    """`evaluated("a", "ssnet", dice=0.5)`: an evaluated run folder, without the training."""
+
+    def make(
+        place: str,
+        method: str = "supervised",
+        *,
+        dice: float = 0.5,
+        cases: str = "xyz",
+        info: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> Path:
+        run = Run.create(tmp_path / place, tiny(method, **changes))
+        told = {"status": "finished", "iterations_done": run.config.iterations, "seconds": 1.0, **(info or {})}
+        run.update(**told)
+        classes = range(1, run.config.dataset_options["num_classes"])
+        scores = {"dice": dice, "jaccard": dice, "hd95": 2.0, "asd": 1.0}
+        run.write_rows("cases", [{"case": case, "class": f"c{k}", **scores} for case in cases for k in classes])
+        summary = {"cases": len(cases), "missed": 0, "mean": scores, "classes": {f"c{k}": {} for k in classes}}
+        said = {**CONVENTIONS, "status": told["status"], "iteration": told["iterations_done"]}
+        (run.path / "summary.json").write_text(json.dumps({**summary, "conventions": said}))
+        return run.path
+
+    return make
+
+
+@pytest.mark.parametrize("changes", [{"num_classes": 4}, {"size": 48}])
+def test_runs_on_other_data_are_never_paired(evaluated: Make, changes: dict[str, int]) -> None:
+    other = {"dims": 2, "size": 32, **changes}
+    runs = [evaluated("a"), evaluated("b", "ssnet", dataset_options=other)]
+    report = make_report(read_runs(runs), baseline=None, costs={})
+    assert len(report.settings) == 2 and not report.rows
+    assert len({in_words(setting) for setting in report.settings}) == 2  # and the titles say which is which
+    same = make_report(read_runs([runs[0], evaluated("c", "ssnet")]), baseline=None, costs={})
+    assert len(same.settings) == 1 and same.rows
+
+
+def test_the_data_of_a_prepared_folder_is_its_fingerprint() -> None:
+    told = [data_in_words({"fingerprint": digit * 64, "recipe": {"dims": 3}}) for digit in "ab"]
+    assert told == ["fingerprint=" + "a" * 12, "fingerprint=" + "b" * 12]
+    assert data_in_words({"dims": 2, "size": [32, 48]}) == "size=32x48" and data_in_words({}) == ""
+
+
+def test_the_same_data_scored_on_other_cases_is_refused(evaluated: Make) -> None:
+    runs = [evaluated("a"), evaluated("b", "ssnet", cases="xyw")]
+    with pytest.raises(UserError, match=r"b: was scored on other test cases .*a \(2 apart, w, c1 the first\)"):
+        read_runs(runs)
