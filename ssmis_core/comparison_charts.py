@@ -13,6 +13,7 @@ from ssmis_core.statistics import limits_of_agreement
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#8A8A8A"
 LEFT, TOP, HEIGHT = 60.0, 14.0, 300.0
+LEAST = 1e-6  # share of its numbers that an axis spans at least: nearer ones are the same but for their last digits
 Cases = Mapping[str, float]  # case -> value in the units of the axis
 
 
@@ -86,11 +87,12 @@ def bland_altman(a: Cases, b: Cases, names: tuple[str, str], title: str) -> str:
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest with a little room; never the same."""
+    """Lowest and highest with a little room; never so near that the numbers between them run out of digits."""
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
-    room = 0.05 * (high - low) or 0.5
+    size = max(abs(low), abs(high), 1.0)
+    room = 0.05 * (high - low) if high - low > LEAST * size else 0.5 * size
     return low - room, high + room
 
 
@@ -103,10 +105,8 @@ def _ticks(ends: tuple[float, float]) -> Iterator[float]:
     raw = (ends[1] - ends[0]) / 5
     base = 10 ** math.floor(math.log10(raw))
     step = next(base * factor for factor in (1, 2, 5, 10) if base * factor >= raw)
-    tick = math.ceil(ends[0] / step) * step
-    while tick <= ends[1]:
-        yield round(tick, 10)
-        tick += step
+    for count in range(math.ceil(ends[0] / step), math.floor(ends[1] / step) + 1):  # a sum of steps might never grow
+        yield round(count * step, 10)
 
 
 def _scale(ends: tuple[float, float]) -> str:

@@ -214,6 +214,15 @@ def test_slopes_count_the_better_cases_and_differences_need_two() -> None:
     assert "<svg" in box_chart({"nothing": {}}, "t") and "<svg" in box_chart({"same": {"x": 1.0, "y": 1.0}}, "t")
 
 
+def test_values_that_differ_in_their_last_digits_have_an_axis() -> None:
+    near = {"x": 100 * (0.1 + 0.2 + 0.3) / 3}, {"x": 100 * (0.3 + 0.2 + 0.1) / 3}
+    assert near[0]["x"] != near[1]["x"]
+    for a, b in (near, ({"x": 1e9}, {"x": 1e9 + 1e-6})):
+        chart = slope_chart(a, b, ("a", "b"), "Dice", more_is_better=True)
+        assert 3 <= chart.count("#eee") <= 12  # lines at round values
+    assert 3 <= box_chart({"x": {"a": 70.0, "b": 71.0}}, "t").count("#eee") <= 12
+
+
 def test_multiply_adds_are_counted_by_hand() -> None:
     method = create_method("supervised", dims=2, filters=2)
     first = 16 * 16 * 9 * 1 * 2  # a 3x3 convolution of one channel to two
