@@ -95,7 +95,7 @@ def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs)
     labels = dict.fromkeys(label(one.contestant) for one in scored)
     if baseline is not None and baseline not in {*names, *labels}:
         raise unknown("baseline", baseline, [*labels])
-    wanted = baseline or ("supervised" if "supervised" in names else names[0])
+    wanted = baseline or next((name for name in names if name.partition(" (")[0] == "supervised"), names[0])
     baselines: dict[Setting, Contestant] = {}
     for one in scored:
         first = baselines.get(one.setting)

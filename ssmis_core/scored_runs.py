@@ -10,7 +10,7 @@ from typing import Any
 from ssmis_core.runs import Run
 
 METRICS = ("dice", "jaccard", "hd95", "asd")
-# What two runs must share to be compared. data: which scans of the data set, and with how many classes (`data_in_words`).
+# What two runs must share to be compared. data: which scans of the data set, and which classes (`data_in_words`).
 SETTING = ("dataset", "dims", "preset", "labeled", "data")
 Setting = tuple[Any, ...]
 Contestant = tuple[str, str]  # name, variant

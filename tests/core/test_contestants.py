@@ -12,7 +12,6 @@ import pytest
 from ssmis_core.comparison_report import in_words, make_report
 from ssmis_core.contestants import read_runs
 from ssmis_core.errors import UserError
-from ssmis_core.files import read_csv, write_csv
 from ssmis_core.runs import Run
 from ssmis_core.scored_runs import data_in_words
 
@@ -68,3 +67,41 @@ def test_the_same_data_scored_on_other_cases_is_refused(evaluated: Make) -> None
     runs = [evaluated("a"), evaluated("b", "ssnet", cases="xyw")]
     with pytest.raises(UserError, match=r"b: was scored on other test cases .*a \(2 apart, w, c1 the first\)"):
         read_runs(runs)
+
+
+def names(*folders: Path) -> list[str]:
+    return [one.name for one in read_runs(folders)]
+
+
+def test_imported_weights_are_no_seed_of_ones_own_trainings(evaluated: Make) -> None:
+    def imported(place: str, file: str, digits: str) -> Path:
+        told = {"file": file, "sha256": digits * 64, "from": "ssnet"}
+        return evaluated(place, "ssnet", info={"status": "imported", "iterations_done": 0, "imported": told})
+
+    own, theirs, other = evaluated("own", "ssnet"), imported("a", "best.pth", "a"), imported("b", "last.pth", "b")
+    assert names(own, theirs, other) == ["ssnet", "ssnet (imported best.pth)", "ssnet (imported last.pth)"]
+    again = imported("c", "best.pth", "c")  # many authors' files have the same name
+    assert names(theirs, again) == ["ssnet (imported best.pth aaaaaaaa)", "ssnet (imported best.pth cccccccc)"]
+    with pytest.raises(UserError, match="are runs of the same settings and seed"):
+        names(theirs, imported("d", "best.pth", "a"))
+
+
+def test_a_training_cut_short_is_no_seed_of_finished_ones(evaluated: Make) -> None:
+    whole, cut = (
+        evaluated(place, "ssnet", seed=seed, info=info)
+        for place, seed, info in (("whole", 0, {}), ("cut", 1, {"status": "stopped", "iterations_done": 1}))
+    )
+    assert names(whole, cut) == ["ssnet", "ssnet (trained to iteration 1 of 6)"]
+    Run(cut).update(status="finished", iterations_done=6)  # gone on with, but not evaluated again
+    assert names(whole, cut) == ["ssnet", "ssnet (trained to iteration 1 of 6)"]
+
+
+def test_names_do_not_depend_on_the_order_and_tell_what_the_preset_has_otherwise(evaluated: Make) -> None:
+    plain, changed = evaluated("a", "mean_teacher"), evaluated("b", "mean_teacher", weight=0.5)
+    assert names(changed, plain) == [*reversed(names(plain, changed))] == ["mean_teacher (weight=0.5)", "mean_teacher"]
+    other = evaluated("c", "mean_teacher", weight=0.7)
+    assert names(other, changed) == ["mean_teacher (weight=0.7)", "mean_teacher (weight=0.5)"]
+    short = evaluated("d", iterations=3)  # every other setting of a tiny run is also that of its rivals
+    assert names(plain, changed, short)[2] == "supervised (iterations=3)"
+    report = make_report(read_runs([plain, changed, short]), baseline=None, costs={})
+    assert [*report.baselines.values()] == [("supervised (iterations=3)", "paper")]
