@@ -107,10 +107,10 @@ def comparisons(pairs: Sequence[Mapping[str, Any]]) -> str:
     for metric, title, scale in (column for column in COLUMNS if column[0] in ("dice", "hd95")):
         rows: list[list[str]] = [["comparison", "data", "labels", "over", title, "from", "to", "p", "p (Holm)"]]
         for row in (row for row in pairs if row["metric"] == metric):
-            numbers = [f"{scale * row[key]:+.2f}" for key in ("mean", "low", "high")]
+            numbers = [_known(scale * row[key], "+.2f") for key in ("mean", "low", "high")]
             data = f"{row['dataset']} {row['dims']}D {row['preset']}"
             cells = [row["comparison"], data, str(row["labeled"]), f"{row['n']} {row['over']}", *numbers]
-            rows.append([*cells, f"{row['p_value']:.3f}", f"{row['p_holm']:.3f}"])
+            rows.append([*cells, *(_known(row[key], ".3f") for key in ("p_value", "p_holm"))])
         lines += [table(rows, left=4), ""]
     return "\n".join(
         [*lines, "Differences of means with their 95 % intervals; p of the paired t-test; 95HD in voxels."]
@@ -143,6 +143,11 @@ def _cell(statistics: Mapping[str, Any] | None, scale: float) -> str:
 
 def _number(value: float | None, scale: float) -> str:
     return "-" if value is None else f"{value * scale:.2f}"
+
+
+def _known(value: float, form: str) -> str:
+    """A number, or a dash for NaN: of too few pairs to be tested, as the `note` of their row says."""
+    return "-" if value != value else format(value, form)
 
 
 def _plain(value: Any) -> str:

@@ -6,16 +6,19 @@ value the mean over the seeds that both have. p-values are those of the paired t
 test, each beside its value after Holm for all comparisons with the same baseline, metric, setting and pairing.
 bootstrap_low and _high answer both questions at once: seeds and cases are drawn anew (`statistics.bootstrap_interval`).
 With one seed they draw cases alone. An object that one side misses has no distance: it is left out of its pair, on both
-sides, and `left_out` counts how many were, over all seeds (`pairing`).
+sides, and `left_out` counts how many were, over all seeds (`pairing`). Every comparison has its rows: where fewer than
+two pairs have a number they are without interval and tests, and `note` says why. It also tells of seeds that one side
+alone has; `seeds` are those that were paired.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ssmis_core.errors import UserError
-from ssmis_core.pairing import PAIRINGS, Runs, by_seed, differences_of_cases, without_pair
+from ssmis_core.pairing import PAIRINGS, Runs, by_seed, differences_of_cases, over_cases, without_pair
 from ssmis_core.runs import Run
 from ssmis_core.scored_runs import METRICS, SETTING, Contestant, Scored, Setting, label, mean, rounded, run_row
 from ssmis_core.statistics import bootstrap_interval, holm, mean_interval, paired_difference, wilcoxon
@@ -110,42 +113,66 @@ def _family(
     """Rows of a family of comparisons; p is corrected by Holm within it, for each metric and pairing by itself."""
     rows = []
     runs = {(a, b): by_seed(found[a].values(), found[b].values()) for a, b in pairs}
+    alone = {(a, b): _seeds_alone(len(runs[a, b]), len(found[a]), len(found[b])) for a, b in pairs}
     drawn = {(*pair, metric): _drawn(runs[pair], metric) for pair in pairs for metric in METRICS}
     for over in PAIRINGS:
         for metric in METRICS:
-            told = [_compare(*pair, runs[pair], metric, over, drawn[*pair, metric]) for pair in pairs]
-            some = [row for row in told if row is not None]
-            corrected = [holm([row[test] for row in some]) for test in ("p_value", "p_wilcoxon")]
-            for row, p, p_wilcoxon in zip(some, *corrected, strict=True):
-                rows.append({**where, **row, "p_holm": rounded(p), "p_wilcoxon_holm": rounded(p_wilcoxon)})
+            told = [_compare(*pair, runs[pair], metric, over) for pair in pairs]
+            corrected = [holm([row[test] for row in told]) for test in ("p_value", "p_wilcoxon")]
+            for pair, row, p, p_wilcoxon in zip(pairs, told, *corrected, strict=True):
+                note = "; ".join(one for one in (row["note"], alone[pair]) if one)
+                row |= {"p_holm": rounded(p), "p_wilcoxon_holm": rounded(p_wilcoxon), "note": note}
+                rows.append({**where, **row, **drawn[*pair, metric]})
     return rows
 
 
+def _seeds_alone(paired: int, *have: int) -> str:
+    """Says it where a side has seeds that were not paired, since scores over all seeds then tell another difference."""
+    return f"seeds paired: {paired}, of {have[0]} and {have[1]}" if paired < max(have) else ""
+
+
 def _drawn(runs: Runs, metric: str) -> dict[str, Any]:
-    """The bootstrap's interval over seeds and cases, and how many objects of them had no pair."""
-    if not runs:
-        return {}
-    low, high = bootstrap_interval(differences_of_cases(runs, metric))
-    return {"bootstrap_low": rounded(low), "bootstrap_high": rounded(high), "left_out": without_pair(runs, metric)}
+    """The bootstrap's interval over seeds and cases, and how many objects of them had no pair; NaN where none is."""
+    low, high = math.nan, math.nan
+    if len(over_cases(runs, metric)) > 1:  # of one case it would have no width
+        low, high = bootstrap_interval(differences_of_cases(runs, metric))
+    left_out = without_pair(runs, metric) if runs else math.nan
+    return {"bootstrap_low": rounded(low), "bootstrap_high": rounded(high), "left_out": left_out}
 
 
-def _compare(
-    a: Contestant, b: Contestant, runs: Runs, metric: str, over: str, drawn: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """The row of a minus b; None where fewer than two pairs have a number, so that there is no interval."""
+def _compare(a: Contestant, b: Contestant, runs: Runs, metric: str, over: str) -> dict[str, Any]:
+    """The row of a minus b; its `note` says why there is no interval, of fewer than two pairs that have a number."""
     pairs = list(PAIRINGS[over](runs, metric).values())
-    if len(pairs) < 2:
-        return None
     both = [x for x, _ in pairs], [y for _, y in pairs]
-    difference = paired_difference(*both)
-    seconds = [sum(run.row["seconds"] for run in side) for side in zip(*runs, strict=True)]
-    return {
-        "comparison": f"{label(a)} minus {label(b)}",
-        "metric": metric,
-        "over": over,
-        **{key: rounded(value) for key, value in difference.as_dict().items()},
-        "p_wilcoxon": rounded(wilcoxon(*both)),
-        **drawn,
-        "interval_holds_zero": difference.holds_zero,
-        "seconds_ratio": round(seconds[0] / seconds[1], 2),
-    }
+    seconds = [sum(run.row["seconds"] for run in side) for side in zip(*runs, strict=True)] if runs else [math.nan] * 2
+    row = {"comparison": f"{label(a)} minus {label(b)}", "metric": metric, "over": over, "seeds": len(runs)}
+    row |= _tested(*both) if len(pairs) > 1 else _untested(*both, _why_not(runs, len(pairs)))
+    return {**row, "seconds_ratio": round(seconds[0] / seconds[1], 2) if seconds[1] else math.nan}
+
+
+def _tested(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
+    """Mean, interval and both tests of two pairs or more."""
+    difference = paired_difference(a, b)
+    told = {key: rounded(value) for key, value in difference.as_dict().items()}
+    note = ""
+    if math.isinf(difference.effect_size):  # a t-test divides by their spread, and d does
+        told |= {"p_value": math.nan, "effect_size": math.nan}
+        note = "all differences are equal, so that there is no t-test and no d"
+    holds = difference.holds_zero
+    return {**told, "p_wilcoxon": rounded(wilcoxon(a, b)), "interval_holds_zero": holds, "note": note}
+
+
+def _untested(a: Sequence[float], b: Sequence[float], note: str) -> dict[str, Any]:
+    """The same of one pair or none, whose tests are NaN: a comparison that cannot be made is told, not left out."""
+    told = dict.fromkeys(("mean", "low", "high", "n", "p_value", "effect_size", "p_wilcoxon"), math.nan)
+    told |= {"mean": rounded(a[0] - b[0]) if a else math.nan, "n": len(a)}
+    return {**told, "interval_holds_zero": None, "note": note}
+
+
+def _why_not(runs: Runs, pairs: int) -> str:
+    """Why there is one pair or none."""
+    if not runs:
+        return "no seed in common"
+    if not any(a.cases.keys() & b.cases.keys() for a, b in runs):
+        return "no test case in common"
+    return "one pair alone, which has no interval" if pairs else "no object has a number on both sides"

@@ -12,6 +12,7 @@ from typing import Any
 from ssmis_core.cli_tables import weights_in_words
 from ssmis_core.comparison import differences_from, means
 from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
+from ssmis_core.difference_table import NOTHING, UNITS, difference_table, in_words, number
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods import method_class
 from ssmis_core.model_cost import ModelCost, model_cost
@@ -21,12 +22,8 @@ from ssmis_core.published import published
 from ssmis_core.runs import Run
 from ssmis_core.scored_runs import SETTING, Contestant, Scored, Setting, case_means, label
 
-UNITS = {"dice": ("Dice %", 100.0), "jaccard": ("Jaccard %", 100.0), "hd95": ("95HD", 1.0), "asd": ("ASD", 1.0)}
 PRINTED = {"supervised": ("V-Net", "U-Net")}  # papers name the labeled cases' baseline after its network
-NOTHING = "-"
 Costs = Mapping[tuple[Setting, str], ModelCost]
-TESTS = {"p_value": "p_holm", "p_wilcoxon": "p_wilcoxon_holm"}
-DIFFERENCE = ("95 % interval", "bootstrap", "t: p (Holm)", "Wilcoxon: p (Holm)", "d", "out")
 
 
 @dataclass(frozen=True)
@@ -93,12 +90,14 @@ def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs)
     if not names:
         raise UserError("compare: no run, expected at least one run folder")
     labels = dict.fromkeys(label(one.contestant) for one in scored)
+    plain = [one for one in scored if one.name.partition(" (")[0] == "supervised"]  # with what it has changed, or not
+    usual = {one.setting: one.name for one in reversed(plain)}
     if baseline is not None and baseline not in {*names, *labels}:
         raise unknown("baseline", baseline, [*labels])
-    wanted = baseline or next((name for name in names if name.partition(" (")[0] == "supervised"), names[0])
     baselines: dict[Setting, Contestant] = {}
     for one in scored:
         first = baselines.get(one.setting)
+        wanted = baseline or usual.get(one.setting, names[0])
         if label(one.contestant) == wanted or (one.name == wanted and first is None):
             baselines[one.setting] = one.contestant
     return Report(scored, baselines, differences_from(scored, baselines), costs)
@@ -118,7 +117,9 @@ def tables(report: Report) -> Iterator[Table]:
     """Of every setting: scores, differences from the baseline, costs, published numbers."""
     for setting in report.settings:
         yield score_table(report, setting)
-        yield from difference_tables(report, setting)
+        for metric in ("dice", "hd95"):
+            if rows := report.compared(setting, metric):
+                yield difference_table(rows, metric, setting, report.baselines[setting])
         found = cost_table(report, setting)
         if len(found.rows) > 1:
             yield found
@@ -134,9 +135,9 @@ def score_table(report: Report, setting: Setting) -> Table:
         cells = []
         for metric, (_, factor) in UNITS.items():
             mean, half = factor * row[metric], factor * row[f"{metric}_half_width"]
-            cells.append(_number(mean) + ("" if math.isnan(half) else f" ± {half:.2f}"))
+            cells.append(number(mean) + ("" if math.isnan(half) else f" ± {half:.2f}"))
         name = label((row["name"], row["variant"]))
-        rows.append((name, str(row["seeds"]), *cells, f"{row['missed']:g}", _number(row["seconds"], 0)))
+        rows.append((name, str(row["seeds"]), *cells, f"{row['missed']:g}", number(row["seconds"], 0)))
     weights = {_weights(one) for one in report.within(setting)}
     cases = sorted({one.row["cases"] for one in report.within(setting)})
     note = (
@@ -144,33 +145,6 @@ def score_table(report: Report, setting: Setting) -> Table:
         f"distances in voxels, without objects that were missed; weights: {'; '.join(sorted(weights))}."
     )
     return Table(f"Scores: {in_words(setting)}", note, rows, left=1)
-
-
-def difference_tables(report: Report, setting: Setting) -> Iterator[Table]:
-    """Of Dice and 95HD: every contestant minus the baseline over cases, with intervals and both tests."""
-    for metric in ("dice", "hd95"):
-        title, factor = UNITS[metric]
-        compared = report.compared(setting, metric)
-        rows = [(row["comparison"], str(row["n"]), *_difference(row, factor)) for row in compared]
-        note = (
-            "Each case is averaged over the seeds that both have. Interval: Student's, over cases; bootstrap: seeds, "
-            "then cases, drawn anew (cases alone where there is one seed); p of the paired t-test and of Wilcoxon's "
-            "signed-rank test, corrected by Holm for all comparisons of this table; d: mean over standard deviation of "
-            "the differences; out: objects of all seeds that have no number on one side, such as missed ones, and are "
-            "left out on both."
-        )
-        if rows:
-            head = ("comparison", "cases", title, *DIFFERENCE)
-            base = label(report.baselines[setting])
-            yield Table(f"{title}, difference from {base}: {in_words(setting)}", note, [head, *rows], left=1)
-
-
-def _difference(row: Mapping[str, Any], factor: float) -> tuple[str, ...]:
-    """The cells of a row of `comparison.differences`: the mean, then DIFFERENCE."""
-    mean, *ends = (f"{factor * row[key]:+.2f}" for key in ("mean", "low", "high", "bootstrap_low", "bootstrap_high"))
-    tests = (f"{_p(row[test])} ({_p(row[holm])})" for test, holm in TESTS.items())
-    apart = f"{ends[0]} to {ends[1]}", f"{ends[2]} to {ends[3]}"
-    return (mean, *apart, *tests, f"{row['effect_size']:+.2f}", str(row["left_out"]))
 
 
 def cost_table(report: Report, setting: Setting) -> Table:
@@ -184,7 +158,7 @@ def cost_table(report: Report, setting: Setting) -> Table:
                 f"{cost.trained / 1e6:.2f} M",
                 f"{cost.multiply_adds / 1e9:.2f} G",
             )
-            rows.append((name, *counts, _number(cost.seconds, 3)))
+            rows.append((name, *counts, number(cost.seconds, 3)))
     note = (
         "Parameters of the network that answers, and of all that is trained; multiply-adds of the answer to one patch; "
         "seconds on the machine of the first run."
@@ -267,23 +241,9 @@ def _weights(one: Scored) -> str:
     return weights_in_words(row["protocol"], row["status"], row["iterations_done"], row["iterations"])
 
 
-def in_words(setting: Setting) -> str:
-    """ "la 3D full, 16 labels"; with what tells its data where the data set has options."""
-    dataset, dims, preset, labeled, data = setting
-    return f"{dataset} {dims}D {preset}, {labeled} labels" + (f" ({data})" if data else "")
-
-
 def _range(values: Sequence[float]) -> str:
     known = [value for value in values if not math.isnan(value)]
     if not known:
         return NOTHING
     low, high = min(known), max(known)
     return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
-
-
-def _number(value: float, digits: int = 2) -> str:
-    return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"

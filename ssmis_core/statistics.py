@@ -197,10 +197,12 @@ def _differences(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarra
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for as many tests: the i-th smallest of n times n - i + 1, never falling, at most 1.
 
+    NaN, of what could not be tested, stays so and does not count.
     Source: Holm, A simple sequentially rejective multiple test procedure (1979).
     """
-    corrected, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+    corrected, highest = [math.nan] * len(p_values), 0.0
+    tested = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    for rank, index in enumerate(tested):
+        highest = max(highest, min(1.0, (len(tested) - rank) * p_values[index]))
         corrected[index] = highest
     return corrected

@@ -127,8 +127,9 @@ def forest(rows: Sequence[Mapping[str, Any]], *, title: str, factor: float = 100
     """A line a comparison: the mean difference, its interval over cases (thick), and over seeds and cases (thin).
 
     rows: of `comparison.differences`, of one metric and pairing. The p-values of the paired t-test stand beside, as
-    they are and after Holm.
+    they are and after Holm. Rows of fewer than two pairs have no interval to draw and are left out.
     """
+    rows = [row for row in rows if row["n"] > 1]
     if not rows:
         raise UserError("forest: no comparison to draw, expected at least one")
     figure = go.Figure()
@@ -233,4 +234,4 @@ def _interval(figure: go.Figure, x: float, mean: float, ends: tuple[float, float
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

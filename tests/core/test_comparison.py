@@ -20,7 +20,7 @@ def scored(name: str, seed: int, dice: dict[str, float], *, variant: str = "pape
     known = [value for value in dice.values() if not math.isnan(value)]
     row: dict[str, Any] = {"variant": variant, "seed": seed, "seconds": 10.0 if name == "base" else 25.0, "missed": 0}
     row |= {"dataset": "phantom", "dims": 2, "preset": "quick", "labeled": labeled}
-    row |= dict.fromkeys(METRICS, sum(known) / len(known))
+    row |= dict.fromkeys(METRICS, sum(known) / max(1, len(known)))
     return Scored(name, row, {case: {"object": dict.fromkeys(METRICS, value)} for case, value in dice.items()})
 
 
@@ -67,11 +67,45 @@ def test_pairs_with_a_missed_case_are_counted_and_both_tests_are_told() -> None:
     assert row["p_wilcoxon_holm"] == row["p_wilcoxon"]  # one comparison
 
 
-def test_only_seeds_that_both_have_are_paired_and_one_alone_has_no_interval() -> None:
+def test_only_seeds_that_both_have_are_paired_and_those_of_one_alone_are_told() -> None:
     third = scored("base", 2, {"a": 0.1, "b": 0.1, "c": 0.1})
-    assert differences([*OURS, *BASE, third], ["base"]) == differences([*OURS, *BASE], ["base"])
-    assert {row["over"] for row in differences([OURS[0], *BASE], ["base"])} == {"cases"}
-    assert differences([OURS[0], BASE[1]], ["base"]) == []
+    alone, more = (differences([*OURS, *BASE, *some], ["base"]) for some in ([], [third]))
+    assert [{**row, "note": ""} for row in more] == alone
+    assert {(row["seeds"], row["note"]) for row in more} == {(2, "seeds paired: 2, of 2 and 3")}
+
+
+@pytest.mark.parametrize(
+    ("ours", "over", "n", "mean", "left_out", "note"),
+    [
+        (scored("ours", 0, {"a": 0.7, "b": 0.7}), "seeds", 1, 0.1, 1, "one pair alone, which has no interval"),
+        (scored("ours", 5, {"a": 0.7, "b": 0.7}), "cases", 0, NAN, NAN, "no seed in common"),
+        (scored("ours", 0, {"z": 0.7}), "cases", 0, NAN, 4, "no test case in common"),
+        (scored("ours", 0, {"a": 0.7, "b": NAN, "c": NAN}), "cases", 1, 0.2, 2, "one pair alone"),
+        (scored("ours", 0, {"a": NAN, "b": NAN, "c": NAN}), "cases", 0, NAN, 3, "no object has a number on both sides"),
+    ],
+)
+def test_a_comparison_that_cannot_be_tested_has_a_row_that_says_why(
+    ours: Scored, over: str, n: int, mean: float, left_out: float, note: str
+) -> None:
+    row = of(differences([ours, BASE[0]], ["base"]), "ours minus base", over, "hd95")
+    assert row["n"] == n and row["note"].startswith(note)
+    assert [row["mean"], row["left_out"]] == pytest.approx([mean, left_out], nan_ok=True)
+    assert all(math.isnan(row[key]) for key in ("low", "high", "p_value", "p_holm", "p_wilcoxon", "effect_size"))
+    assert "nan" not in cli_tables.comparisons([row])
+
+
+def test_what_cannot_be_tested_does_not_count_for_holm() -> None:
+    tested = of(differences([*OURS, *BASE], ["base"]), "ours minus base", "cases")
+    other = scored("other", 7, {"a": 0.5, "b": 0.8})  # a seed that base has not
+    assert of(differences([*OURS, *BASE, other], ["base"]), "ours minus base", "cases") == tested
+
+
+def test_differences_that_are_all_equal_have_no_t_test_and_no_effect_size() -> None:
+    better = scored("ours", 0, {"a": 0.6, "b": 0.8, "c": 0.7})  # each by a tenth
+    row = of(differences([better, BASE[0]], ["base"]), "ours minus base", "cases")
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx((0.1, 0.1, 0.1))
+    assert math.isnan(row["effect_size"]) and math.isnan(row["p_value"]) and math.isnan(row["p_holm"])
+    assert row["note"].startswith("all differences are equal") and row["p_wilcoxon"] == 0.25
 
 
 def test_settings_are_never_mixed() -> None:

@@ -132,7 +132,8 @@ def test_the_largest_setting_is_that_with_the_most_contestants_beside_its_baseli
 def test_contestants_are_paired_over_the_seeds_that_both_have_in_tables_and_charts() -> None:
     third = scored("ssnet", 2, {"a": 0.0, "b": 0.0, "c": 0.0})  # supervised has no such seed
     alone, more = (make_report([*BASE, *OURS, *some], baseline=None, costs={}) for some in ([], [third]))
-    assert alone.compared(alone.largest, "dice") == more.compared(more.largest, "dice")
+    compared = [report.compared(report.largest, "dice") for report in (alone, more)]
+    assert compared[0] == [{**row, "note": ""} for row in compared[1]] != compared[1]
     assert [a.row["seed"] for a, _ in more.pairs(more.largest, "ssnet")] == [0, 1]
     slope = "a: 55.00 to 70.00"
     assert page(alone).count(slope) == page(more).count(slope) > 0
@@ -140,6 +141,29 @@ def test_contestants_are_paired_over_the_seeds_that_both_have_in_tables_and_char
     with pytest.raises(UserError, match="ssnet and supervised share no seed"):
         apart.pairs(apart.largest, "ssnet")
     assert page(apart).count("<svg") == 2  # boxes alone
+
+
+def test_contestants_that_cannot_be_compared_and_unequal_seeds_are_told_wherever_tables_are() -> None:
+    third = scored("ssnet", 2, {"a": 0.0, "b": 0.0, "c": 0.0})  # supervised has neither this seed nor the next
+    apart, equal = (
+        scored("bcp", 7, {"a": 0.5, "b": 0.6}),
+        [scored("uamt", s, {"a": 0.6 + s / 10, "b": 0.8, "c": 0.7}) for s in (0, 1)],
+    )
+    report = make_report([*BASE, *OURS, third, apart, *equal], baseline=None, costs={})
+    (table,) = (one for one in tables(report) if one.title.startswith("Dice %, difference"))
+    lines = [dict(zip(table.rows[0], row, strict=True)) for row in table.rows[1:]]
+    assert [(line["cases"], line["seeds"]) for line in lines] == [("2", "2"), ("0", "0"), ("3", "2")]
+    assert set(table.rows[2][2:-1]) == {"-"} and (lines[2]["d"], lines[2]["t: p (Holm)"]) == ("-", "-")
+    told = (
+        "ssnet minus supervised: seeds paired: 2, of 3 and 2.",
+        "bcp minus supervised: no seed in common",
+        "uamt minus supervised: all differences are equal",
+    )
+    text = latex_of(report)
+    for one in told:
+        assert one in table.note and one in text and one in page(report)
+    body = re.findall(r"toprule(.*?)bottomrule", text, re.DOTALL)
+    assert not any("nan" in block or "inf" in block for block in body)
 
 
 def test_two_runs_of_one_contestant_and_seed_are_refused() -> None:

@@ -160,6 +160,7 @@ def test_the_limits_of_agreement_hold_95_of_100_differences() -> None:
 
 def test_holms_correction_is_the_textbooks() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.01, NAN, 0.03])[::2] == pytest.approx([0.02, 0.03]) and math.isnan(holm([NAN])[0])
     assert holm([0.2]) == [0.2] and holm([]) == [] and max(holm([0.9, 0.8, 0.7])) == 1.0
 
 
