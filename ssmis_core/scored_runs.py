@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
 
 METRICS = ("dice", "jaccard", "hd95", "asd")
@@ -75,11 +76,23 @@ def run_row(name: str, run: Run) -> dict[str, Any]:
 
 
 def score(name: str, run: Run) -> Scored:
-    """A finished run with the scores of every object of its test cases."""
+    """A finished run with the scores of every object of its test cases; UserError where some of them are not there."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in run.rows("cases"):
         found.setdefault(row["case"], {})[row["class"]] = {metric: row[metric] for metric in METRICS}
+    _check_whole(found, run)
     return Scored(name, run_row(name, run), found, str(run.path))
+
+
+def _check_whole(cases: Scores, run: Run) -> None:
+    """UserError where cases.csv has not what its summary was made of: a mean of less would pass for the whole."""
+    summary = run.summary
+    classes = max(1, len(summary.get("classes", ())))
+    wanted, there = summary["cases"] * classes, sum(map(len, cases.values()))
+    if len(cases) != summary["cases"] or there != wanted:
+        found = f"has {len(cases)} test cases with {there} objects"
+        expected = f"expected {summary['cases']} with {wanted} as in summary.json"
+        raise UserError(f"{run.path / 'cases.csv'}: {found}, {expected}; run `ssmis evaluate {run.path}` again")
 
 
 def data_in_words(options: Mapping[str, Any]) -> str:

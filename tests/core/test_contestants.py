@@ -105,3 +105,16 @@ def test_names_do_not_depend_on_the_order_and_tell_what_the_preset_has_otherwise
     assert names(plain, changed, short)[2] == "supervised (iterations=3)"
     report = make_report(read_runs([plain, changed, short]), baseline=None, costs={})
     assert [*report.baselines.values()] == [("supervised (iterations=3)", "paper")]
+
+
+def test_scores_of_fewer_cases_than_the_summary_has_are_refused(evaluated: Make) -> None:
+    folder = evaluated("a", dataset_options={"dims": 2, "size": 32, "num_classes": 4})
+    lines = (folder / "cases.csv").read_text().splitlines()
+    for kept, found in (
+        (lines[:4], "1 test cases with 3"),
+        (lines[:-1], "3 test cases with 8"),
+        (None, "0 test cases"),
+    ):
+        (folder / "cases.csv").unlink() if kept is None else (folder / "cases.csv").write_text("\n".join(kept) + "\n")
+        with pytest.raises(UserError, match=rf"a/cases.csv: has {found}.*, expected 3 with 9 as in summary.json"):
+            read_runs([folder])
