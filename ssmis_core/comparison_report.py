@@ -14,7 +14,7 @@ from ssmis_core.comparison import differences_from, means
 from ssmis_core.comparison_charts import bland_altman, box_chart, slope_chart
 from ssmis_core.difference_table import NOTHING, UNITS, difference_table, in_words, number
 from ssmis_core.errors import UserError, unknown
-from ssmis_core.methods import method_class
+from ssmis_core.methods import METHODS, method_class
 from ssmis_core.model_cost import ModelCost, model_cost
 from ssmis_core.pages import Table, document, table_html, table_latex
 from ssmis_core.pairing import Runs, by_seed, over_cases
@@ -104,11 +104,11 @@ def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs)
 
 
 def count_costs(scored: Iterable[Scored]) -> Costs:
-    """The cost of the first run of each contestant that has its weights."""
+    """The cost of the first run of each contestant that has its weights and a method that is registered (still)."""
     counted: dict[tuple[Setting, str], ModelCost] = {}
     for one in scored:
         key = one.setting, label(one.contestant)
-        if key not in counted and Path(one.folder, "weights.safetensors").is_file():
+        if key not in counted and one.row["method"] in METHODS and Path(one.folder, "weights.safetensors").is_file():
             counted[key] = model_cost(Run(one.folder))
     return counted
 
@@ -186,8 +186,10 @@ def published_table(report: Report, setting: Setting) -> Table:
 
 
 def printed_names(method: str) -> tuple[str, ...]:
-    """What papers' tables call a method."""
-    return PRINTED.get(method, (method_class(method).card.title,))
+    """What papers' tables call a method; nothing for one that is not registered (any more)."""
+    if method in PRINTED:
+        return PRINTED[method]
+    return (method_class(method).card.title,) if method in METHODS else ()
 
 
 def latex_of(report: Report) -> str:

@@ -104,8 +104,9 @@ def reported_beside(report: Report, setting: Setting, *, title: str) -> go.Figur
     own: dict[str, tuple[float, float]] = {}
     for runs in report.contestants(setting).values():
         method = runs[0].row["method"]
-        if runs[0].contestant == (method, "paper"):  # as its paper has it, and with nothing changed
-            name = printed_names(method)[-1 if setting[1] == 2 else 0]
+        titles = printed_names(method)  # none of a method that is not registered any more
+        if titles and runs[0].contestant == (method, "paper"):  # as its paper has it, and with nothing changed
+            name = titles[-1 if setting[1] == 2 else 0]
             own[name] = mean_interval([100 * one.row["dice"] for one in runs])
     dataset, labeled, known = setting[0], setting[3], {str(row["dataset"]).lower() for row in published()}
     rows = published(dataset=dataset, labeled=labeled) if dataset in known else []

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ssmis_core.comparison_report import in_words, make_report
+from ssmis_core.comparison_report import count_costs, make_report, tables
 from ssmis_core.contestants import read_runs
+from ssmis_core.difference_table import in_words
 from ssmis_core.errors import UserError
 from ssmis_core.runs import Run
 from ssmis_core.scored_runs import data_in_words
@@ -118,3 +119,15 @@ def test_scores_of_fewer_cases_than_the_summary_has_are_refused(evaluated: Make)
         (folder / "cases.csv").unlink() if kept is None else (folder / "cases.csv").write_text("\n".join(kept) + "\n")
         with pytest.raises(UserError, match=rf"a/cases.csv: has {found}.*, expected 3 with 9 as in summary.json"):
             read_runs([folder])
+
+
+def test_runs_of_a_method_that_is_not_registered_any_more_are_compared_all_the_same(evaluated: Make) -> None:
+    folders = [evaluated("a"), evaluated("b", "ssnet", dice=0.7)]
+    text = (folders[1] / "run.json").read_text()
+    (folders[1] / "run.json").write_text(text.replace('"method": "ssnet"', '"method": "forgotten"'))
+    (folders[1] / "weights.safetensors").write_bytes(b"")
+    scored = read_runs(folders)
+    assert count_costs(scored) == {}
+    shown = [table.rows for table in tables(make_report(scored, baseline=None, costs={}))]
+    assert [row[0] for row in shown[0][1:]] == ["supervised", "forgotten"]
+    assert shown[1][1][0] == "forgotten minus supervised"
