@@ -40,19 +40,20 @@ def compare(
     from ssmis_core.comparison import means
     from ssmis_core.comparison_report import count_costs, latex_of, make_report, page, tables
     from ssmis_core.contestants import read_runs
-    from ssmis_core.files import write_csv, write_text
+    from ssmis_core.files import check_writable, write_csv, write_text
 
+    tables_of_csv = [csv / f"{name}.csv" for name in ("runs", "means", "differences")] if csv is not None else []
+    check_writable([path for path in (latex, html, *tables_of_csv) if path is not None])
     found = read_runs(runs)
     report = make_report(found, baseline=baseline, costs=count_costs(found) if costs else {})
     for shown in tables(report):
         print(f"{shown.title}\n\n{table(shown.rows, left=shown.left)}\n\n{shown.note}\n".replace("±", "+-"))
-    for path, text in ((latex, latex_of), (html, page)):
-        if path is not None:
-            write_text(path, text(report))
+    texts = [(path, text(report)) for path, text in ((latex, latex_of), (html, page)) if path is not None]
+    written = list(zip(tables_of_csv, ([one.row for one in found], means(found), report.rows), strict=False))
+    for path, text in texts:  # all of them are made by now: what fails in between leaves no part of the report
+        write_text(path, text)
+        print(f"written: {path}")
+    for path, rows in written:
+        if rows:
+            write_csv(path, rows)
             print(f"written: {path}")
-    if csv is not None:
-        written = ("runs", [one.row for one in found]), ("means", means(found)), ("differences", report.rows)
-        for name, rows in written:
-            if rows:
-                write_csv(csv / f"{name}.csv", rows)
-                print(f"written: {csv / name}.csv")

@@ -51,6 +51,23 @@ def _discard(temporary: Path) -> None:
         temporary.unlink()
 
 
+def check_writable(paths: Sequence[Path]) -> None:
+    """UserError for the first of several files to come that cannot be written, before any of them is.
+
+    A folder of its name, another file in the place of a folder, a folder that takes no files, and one name twice.
+    """
+    for number, path in enumerate(paths):
+        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        if path.is_dir():
+            raise UserError(f"{path}: cannot be written (it is a folder), expected the name of a file")
+        if there != path and not there.is_dir():
+            raise UserError(f"{path}: cannot be written ({there} is a file), expected a folder there")
+        if not os.access(there if there.is_dir() else there.absolute().parent, os.W_OK | os.X_OK):
+            raise UserError(f"{path}: cannot be written, its folder takes no files (permissions of {there})")
+        if path.absolute() in [one.absolute() for one in paths[:number]]:
+            raise UserError(f"{path}: is asked for twice, expected a file for each")
+
+
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call write(temporary path), then rename it to `path`."""
     with atomic(path) as temporary:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ssmis_core import cli
 from ssmis_core.comparison_report import count_costs, make_report, tables
 from ssmis_core.contestants import read_runs
 from ssmis_core.difference_table import in_words
@@ -131,3 +132,20 @@ def test_runs_of_a_method_that_is_not_registered_any_more_are_compared_all_the_s
     shown = [table.rows for table in tables(make_report(scored, baseline=None, costs={}))]
     assert [row[0] for row in shown[0][1:]] == ["supervised", "forgotten"]
     assert shown[1][1][0] == "forgotten minus supervised"
+
+
+def test_where_one_destination_cannot_be_written_none_is(
+    evaluated: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [str(evaluated("a")), str(evaluated("b", "ssnet"))]
+    out, file = tmp_path / "out", tmp_path / "file"
+    file.touch()
+    for wrong, told in (
+        (["--html", str(tmp_path)], "it is a folder"),
+        (["--html", str(file / "page.html")], f"{file} is a file"),
+        (["--csv", str(file)], f"{file} is a file"),
+        (["--html", str(out / "new.tex")], "is asked for twice"),
+    ):
+        assert cli.run(["compare", *runs, "--no-costs", "--latex", str(out / "new.tex"), *wrong]) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1 and not out.exists()
