@@ -28,8 +28,8 @@ def compare(
 ) -> None:
     """Compare evaluated runs: scores, paired differences over the test cases, costs, and published numbers.
 
-    Runs that differ in the seed alone are one contestant. Only runs of the same data, preset and number of labels are
-    compared with one another.
+    Runs that differ in the seed alone are one contestant; imported weights and a training cut short are others. Only
+    runs of the same data, preset and number of labels are compared with one another.
 
     \b
     Examples:
