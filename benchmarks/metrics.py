@@ -5,7 +5,7 @@
 DIR is the folder of the data set "la". Each label is changed in several fixed ways. Ours and one of the others score
 the same arrays in the same run, in turns, and which of them goes first alternates. medpy pools the distances of both
 directions for 95HD, MONAI takes the larger of the two directions; ours does either, and the numbers are the same.
-surface-distance measures between surface elements rather than voxels, so its distances differ by parts of a voxel.
+surface-distance measures between weighted surface elements rather than voxels, so its distances are others.
 
 The CSV has one row an opponent, case and change (median seconds of each side, their ratio, the absolute differences);
 in the last row of an opponent, case and perturbation are "all", seconds are means, the ratio is that of the sums and
