@@ -3,10 +3,9 @@
     python benchmarks/compare.py --folder DIR --methods supervised ugmcl --labels 4 8 --seeds 0 1 2 \\
         --variants paper released --dims 2 --out benchmarks/results/phantom_2d.csv
 
-Every run has a folder under --folder, named after its whole configuration. A run that is finished and
-evaluated is neither trained nor evaluated again, one that was stopped goes on; so the same command continues after a
-Ctrl-C, and one with more seeds adds them. What decides is the configuration: after a change of the code, give another
-folder. The table names the git revision of each run.
+Every run has a folder under --folder, named after its whole configuration. A run that is finished and evaluated is not
+made again, one that was stopped goes on; so the same command continues after a Ctrl-C or --max-seconds, and one with
+more seeds adds them. After a change of the code, give another folder; the table names the git revision of each run.
 
 A method without one of the variants is trained as in the paper. --entries FILE adds changed methods, such as the parts
 that a paper ablates, as contestants of their own:
@@ -15,8 +14,6 @@ that a paper ablates, as contestants of their own:
     name = "without intra-task"
     method = "ugmcl"
     options = { intra_task = false }
-
-With --max-seconds, what is in training then is stopped and what has not begun is left, to be gone on with.
 
 On ACDC, with its files in DIR: --datasets acdc --data-root DIR --labels 7 (patients).
 
@@ -48,7 +45,7 @@ from machine import machine
 
 from ssmis_core import comparison, scored_runs
 from ssmis_core.cli_tables import comparisons
-from ssmis_core.cli_values import parse_pairs, parse_value, run_settings
+from ssmis_core.cli_values import data_options, run_settings
 from ssmis_core.configuration import Configuration, configure
 from ssmis_core.datasets import DATASETS
 from ssmis_core.errors import NonFiniteLoss, UserError, unknown
@@ -140,10 +137,7 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
     # seeds last: what is done when it is stopped compares all methods
     for seed, dataset, preset, labeled in product(options.seeds, options.datasets, options.presets, options.labels):
         for dims, one in product(dimensions(dataset, options.dims), contestants):
-            data = {
-                **dims,
-                **{k: parse_value(v) for k, v in parse_pairs(options.data_option, flag="--data-option").items()},
-            }
+            data = {**dims, **data_options(options.data_option)}
             own = method_class(one.method).VARIANTS
             for variant in [asked for asked in options.variants if asked in own] or ["paper"]:
                 config = configure(

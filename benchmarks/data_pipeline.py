@@ -23,9 +23,10 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from machine import machine
-from released_code import PATCH, Compose, lay_out, open_released
+from machine import machine, spread
+from released_code import PATCH, Compose, beside_released, lay_out, open_released
 from torch import Tensor
+from turns import synchronise
 
 from ssmis_core.batches import Batches, Sampling
 from ssmis_core.datasets import open_dataset
@@ -66,12 +67,11 @@ def main() -> int:
                 began = perf_counter()
                 for _ in range(options.batches):
                     next(sides[name])
-                synchronise(device)
+                synchronise()
                 spent[name].append((perf_counter() - began) / options.batches)
     row: dict[str, Any] = {"device": device, "patch": "x".join(map(str, PATCH)), "rounds": options.rounds}
     for name, seconds in spent.items():
-        row |= {f"{name}_s": round(median(seconds), 5), f"{name}_lowest": round(min(seconds), 5)}
-        row |= {f"{name}_highest": round(max(seconds), 5), f"{name}_start_s": round(started[name], 3)}
+        row |= {**spread(name, seconds), f"{name}_start_s": round(started[name], 3)}
     for name in ("released_0", "released_4"):
         row[f"ratio_{name}"] = round(median(spent[name]) / median(spent["ours"]), 2)
     print(*(f"{key}={value}" for key, value in row.items()), flush=True)
@@ -109,19 +109,10 @@ def check(name: str, images: Tensor) -> None:
     assert -10 < float(images.min()) < 0 < float(images.max()) < 50, (name, images.min(), images.max())
 
 
-def synchronise(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
-    parser.add_argument("--released", type=Path, required=True, help="the folder with the authors' checkouts")
-    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser = beside_released(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="timed turns of each side")
     parser.add_argument("--batches", type=int, default=10, help="of one turn")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser.parse_args()
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import machine
-from released_code import PATCH
+from released_code import PATCH, beside_released
 from sliding_window import STRIDE, released_network
 
 from ssmis_core import Run, configure, train
@@ -41,8 +41,7 @@ LARGEST_DIFFERENCE = 1e-3  # of a Dice: a voxel whose probability is one half ma
 
 def main() -> int:
     options = parse()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows: list[dict[str, Any]] = []
     try:
@@ -103,14 +102,10 @@ def released(module: Any, network: torch.nn.Module, options: argparse.Namespace,
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
-    parser.add_argument("--released", type=Path, required=True, help="the folder with the authors' checkouts")
+    parser = beside_released(__doc__)
     parser.add_argument("--run", type=Path, required=True, help="a run folder, or where there is to be one")
-    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--volumes", type=int, default=20, help="of the test list")
     parser.add_argument("--train-seconds", type=float, default=60.0)
-    parser.add_argument("--threads", type=int, help="default: torch's own")
     parser.add_argument("--filters", type=int, default=16)
     parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
     return parser.parse_args()

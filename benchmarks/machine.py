@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 
 
 def machine(packages: Sequence[str] = (), *, threads: int | None = None) -> dict[str, str | int]:
@@ -36,6 +37,12 @@ def machine(packages: Sequence[str] = (), *, threads: int | None = None) -> dict
         except PackageNotFoundError:
             row[package] = "not installed"
     return row
+
+
+def spread(side: str, seconds: Sequence[float]) -> dict[str, float]:
+    """The columns of a side that was timed several times: median, lowest and highest seconds."""
+    columns = {"s": median(seconds), "lowest": min(seconds), "highest": max(seconds)}
+    return {f"{side}_{name}": round(value, 5) for name, value in columns.items()}
 
 
 def processor_time() -> tuple[int, int]:

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -30,6 +31,16 @@ PATCH = (112, 112, 80)
 STAND_INS = ("PIL", "cc3d", "cv2", "easydict", "imageio", "matplotlib", "medpy", "nibabel", "skimage", "yaml")
 STAND_INS += ("tensorboardX", "torchvision", "tqdm", "wandb")
 CHECKOUTS = "SS-Net (ycwu1997), UG-MCL (YichiZhang98), TraCoCo (yyliu01) and shuaiAIMedcalLab (shuaiaihang)"
+
+
+def beside_released(told: str) -> ArgumentParser:
+    """The command line of a benchmark on LA beside released code. told: the script's docstring."""
+    parser = ArgumentParser(description=told, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
+    parser.add_argument("--released", type=Path, required=True, help="the folder with the authors' checkouts")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each side, on a CPU")
+    return parser
 
 
 @dataclass(frozen=True)

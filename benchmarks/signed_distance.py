@@ -19,7 +19,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from machine import machine
+from machine import machine, spread
 from scipy import ndimage
 
 from ssmis_core.datasets import open_dataset
@@ -88,8 +88,7 @@ def compare(masks: torch.Tensor, device: str, rounds: int) -> dict[str, object]:
             seconds[name].append(perf_counter() - began)
     row: dict[str, object] = {"device": device, "masks": "x".join(map(str, masks.shape)), "rounds": rounds}
     for name, spent in seconds.items():
-        row |= {f"{name}_s": round(median(spent), 5), f"{name}_lowest": round(min(spent), 5)}
-        row[f"{name}_highest"] = round(max(spent), 5)
+        row |= spread(name, spent)
     row["ratio"] = round(median(seconds["scipy"]) / median(seconds["ours"]), 2)
     row["largest_difference"] = float(f"{difference:.2g}")
     return row

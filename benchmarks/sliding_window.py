@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import machine
-from released_code import PATCH, open_released
+from machine import machine, spread
+from released_code import PATCH, beside_released, open_released
 
 from ssmis_core.configuration import configure
 from ssmis_core.datasets import open_dataset
@@ -40,8 +40,7 @@ LARGEST_DIFFERENCE = 1e-5
 
 def main() -> int:
     options = parse()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         data = open_dataset("la", options.la)
@@ -113,20 +112,15 @@ def compare(image: np.ndarray, ours: Side, released: Side, rounds: int) -> dict[
         raise SystemExit(f"sliding_window: results differ by {difference:g}, expected {LARGEST_DIFFERENCE:g} at most")
     row: dict[str, Any] = {"rounds": rounds}
     for name, seconds in spent.items():
-        row |= {f"{name}_s": round(median(seconds), 4), f"{name}_lowest": round(min(seconds), 4)}
-        row[f"{name}_highest"] = round(max(seconds), 4)
+        row |= spread(name, seconds)
     row["ratio"] = round(median(spent["released"]) / median(spent["ours"]), 2)
     return {**row, "largest_difference": float(f"{difference:.2g}")}
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
-    parser.add_argument("--released", type=Path, required=True, help="the folder with the authors' checkouts")
-    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser = beside_released(__doc__)
     parser.add_argument("--volumes", type=int, default=1, help="of the test list (default: 1)")
     parser.add_argument("--rounds", type=int, default=1, help="timed predictions of each side")
-    parser.add_argument("--threads", type=int, help="default: torch's own")
     parser.add_argument("--filters", type=int, default=16, help="of the V-Net's first level")
     parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
     return parser.parse_args()

@@ -25,8 +25,8 @@ from statistics import median
 from typing import Any
 
 import torch
-from machine import machine
-from released_code import PATCH, RELEASED, train_released
+from machine import machine, spread
+from released_code import PATCH, RELEASED, beside_released, train_released
 from turns import Watched, sides
 
 from ssmis_core.configuration import configure
@@ -100,8 +100,7 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for how in options.ours:
         row: dict[str, Any] = {"device": device, "method": name, "patch": patch, "how": how, "rounds": options.rounds}
         for side, key in (("ours", how), ("released", RELEASED_SIDE)):
-            row |= {f"{side}_s": round(median(spent[key]), 4), f"{side}_lowest": round(min(spent[key]), 4)}
-            row[f"{side}_highest"] = round(max(spent[key]), 4)
+            row |= spread(side, spent[key])
         row["ratio"] = round(median(spent[RELEASED_SIDE]) / median(spent[how]), 2)
         for side, key in (("ours", how), ("released", RELEASED_SIDE)):
             operations, share = told.get(key, (None, None))
@@ -111,14 +110,10 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
-    parser.add_argument("--released", type=Path, required=True, help="the folder with the authors' checkouts")
-    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser = beside_released(__doc__)
     parser.add_argument("--methods", nargs="+", default=list(RELEASED), choices=list(RELEASED))
     parser.add_argument("--rounds", type=int, default=7, help="timed iterations of each side")
     parser.add_argument("--warm-up", type=int, default=1, help="iterations before, beside the first")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each side, on a CPU")
     parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
     parser.add_argument("--ours", nargs="+", default=["float32"], choices=HOW, help="how ours computes")
     return parser.parse_args()

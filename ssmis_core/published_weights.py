@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssmis_core.configuration import configure
+from ssmis_core.configuration import Configuration, configure
 from ssmis_core.datasets import open_dataset
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.files import staged
@@ -108,16 +108,9 @@ def import_weights(
     content = read_state(path)
     found = recognise(content, wanted, path)
     _check_fit(found, wanted, content, path)
-    variant = "released" if "released" in method_class(found.method).VARIANTS else "paper"
-    data = open_dataset(dataset, data_root, **(dataset_options or {}))
-    given: dict[str, Any] = {"dataset": dataset, "labeled": labeled, "data_root": data_root}
-    given |= {"dataset_options": dataset_options, "preset": "full", "variant": variant}
-    config = configure(found.method, **given, **found.options)
-    shape = {"num_classes": data.num_classes, "dims": config.dims, "channels": data.channels}
-    odd = [f"{key} {found.shape[key]}, not {shape[key]}" for key in shape if found.shape[key] != shape[key]]
-    if odd:
-        raise UserError(f"{path}: its network has {'; '.join(odd)} as {dataset} has")
-    method = create_method(config.method, variant=variant, **shape, **config.options)
+    where: dict[str, Any] = {"dataset": dataset, "data_root": data_root, "dataset_options": dataset_options}
+    config = _configured(found, path, labeled=labeled, **where)
+    method = create_method(config.method, variant=config.variant, **found.shape, **config.options)
     _fill([getattr(method, name) for name in wanted.networks], content, found.rename, path)
     told = {
         "file": path.name,
@@ -126,15 +119,26 @@ def import_weights(
         "left_out": [key for key in content if found.rename(key) is None],
     }
     root = None if data_root is None else str(Path(data_root).resolve())
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written, its folder cannot be made ({error.strerror})") from error
+    _make_parent(folder)
     with staged(folder) as fresh:  # an import that is stopped leaves nothing that bars the next
         run = Run.create(fresh, config)
         run.save_weights(method.state_dict())
-        run.update(status="imported", iterations_done=0, shape=shape, data_root=root, imported=told)
+        run.update(status="imported", iterations_done=0, shape=dict(found.shape), data_root=root, imported=told)
     return Run(folder)
+
+
+def _configured(found: Recognised, path: Path, *, dataset: str, labeled: int, **where: Any) -> Configuration:
+    """The run that a file stands for; UserError where its network is not one for that data set."""
+    options, root = where["dataset_options"] or {}, where["data_root"]
+    data = open_dataset(dataset, root, **options)
+    variant = "released" if "released" in method_class(found.method).VARIANTS else "paper"
+    given: dict[str, Any] = {"dataset": dataset, "labeled": labeled, "preset": "full", "variant": variant, **where}
+    config = configure(found.method, **given, **found.options)
+    shape = {"num_classes": data.num_classes, "dims": config.dims, "channels": data.channels}
+    odd = [f"{key} {found.shape[key]}, not {shape[key]}" for key in shape if found.shape[key] != shape[key]]
+    if odd:
+        raise UserError(f"{path}: its network has {'; '.join(odd)} as {dataset} has")
+    return config
 
 
 def _check_free(folder: Path) -> None:
@@ -144,6 +148,13 @@ def _check_free(folder: Path) -> None:
     above = next((parent for parent in folder.parents if parent.exists()), None)
     if above is not None and not above.is_dir():
         raise UserError(f"{folder}: cannot be a folder, {above} is a file; choose an empty or new run_dir")
+
+
+def _make_parent(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written, its folder cannot be made ({error.strerror})") from error
 
 
 def _check_fit(found: Recognised, source: Source, content: Mapping[str, Tensor], path: Path) -> None:
