@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,11 +50,11 @@ def compare(
     for shown in tables(report):
         print(f"{shown.title}\n\n{table(shown.rows, left=shown.left)}\n\n{shown.note}\n".replace("±", "+-"))
     texts = [(path, text(report)) for path, text in ((latex, latex_of), (html, page)) if path is not None]
-    written = list(zip(tables_of_csv, ([one.row for one in found], means(found), report.rows), strict=False))
+    rows_of_csv: list[Sequence[Mapping[str, Any]]] = [[one.row for one in found], means(found), report.rows]
     for path, text in texts:  # all of them are made by now: what fails in between leaves no part of the report
         write_text(path, text)
         print(f"written: {path}")
-    for path, rows in written:
+    for path, rows in zip(tables_of_csv, rows_of_csv, strict=False):
         if rows:
             write_csv(path, rows)
             print(f"written: {path}")

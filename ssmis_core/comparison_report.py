@@ -83,24 +83,31 @@ class Report:
 def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs) -> Report:
     """A report of runs.
 
-    baseline: a contestant's label, or its name, which stands for its paper variant where that is there; None for
-    "supervised" where it is there, else for the first one. Raises UserError for one that none of the runs is of.
+    baseline: a contestant's label, else its name, else its method, and the first such one in each setting; None for
+    "supervised" where it is there, else for the first contestant. Raises UserError for one that none of the runs is of.
     """
-    names = list(dict.fromkeys(one.name for one in scored))
-    if not names:
+    if not scored:
         raise UserError("compare: no run, expected at least one run folder")
-    labels = dict.fromkeys(label(one.contestant) for one in scored)
-    plain = [one for one in scored if one.name.partition(" (")[0] == "supervised"]  # with what it has changed, or not
-    usual = {one.setting: one.name for one in reversed(plain)}
-    if baseline is not None and baseline not in {*names, *labels}:
-        raise unknown("baseline", baseline, [*labels])
+    if baseline is not None and _nearest(baseline, scored) is None:
+        raise unknown("baseline", baseline, dict.fromkeys(label(one.contestant) for one in scored))
     baselines: dict[Setting, Contestant] = {}
-    for one in scored:
-        first = baselines.get(one.setting)
-        wanted = baseline or usual.get(one.setting, names[0])
-        if label(one.contestant) == wanted or (one.name == wanted and first is None):
-            baselines[one.setting] = one.contestant
+    for setting in dict.fromkeys(one.setting for one in scored):
+        runs = [one for one in scored if one.setting == setting]
+        found = _nearest(baseline or "supervised", runs)
+        if found is None and baseline is None:
+            found = _nearest(scored[0].name, runs)
+        if found is not None:
+            baselines[setting] = found
     return Report(scored, baselines, differences_from(scored, baselines), costs)
+
+
+def _nearest(wanted: str, runs: Sequence[Scored]) -> Contestant | None:
+    """The contestant whose label this is, else whose name, else whose method; None where there is none."""
+    for called in (lambda one: label(one.contestant), lambda one: one.name, lambda one: one.row["method"]):
+        for one in runs:
+            if called(one) == wanted:
+                return one.contestant
+    return None
 
 
 def count_costs(scored: Iterable[Scored]) -> Costs:

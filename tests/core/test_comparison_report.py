@@ -105,6 +105,11 @@ def test_the_baseline_is_supervised_or_the_first_or_the_one_asked_for() -> None:
     assert baseline([*other, *BASE], "ssnet") == [("ssnet", "released")]  # the only one of its name
     assert baseline([*other, *OURS], "ssnet") == baseline([*OURS, *other], "ssnet") == [("ssnet", "paper")]
     assert baseline([*OURS, *other], "ssnet (released)") == [("ssnet", "released")]
+    changed = [
+        scored("supervised (patch=[64])", s, {"a": 0.6, "b": 0.7, "c": 0.6}, method="supervised") for s in (0, 1)
+    ]
+    assert baseline([*changed, *OURS, *BASE]) == [("supervised", "paper")]  # before one with changes, in any order
+    assert baseline([*OURS, *changed]) == baseline([*changed, *OURS], "supervised") == [changed[0].contestant]
     with pytest.raises(UserError, match="unknown baseline 'ssnett'; did you mean 'ssnet'"):
         baseline([*OURS, *BASE], "ssnett")
     with pytest.raises(UserError, match="no run, expected at least one"):
