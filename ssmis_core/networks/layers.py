@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -21,17 +22,30 @@ BATCH_NORM: dict[int, type[nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 NORMS: dict[str, Callable[[int, int], nn.Module]] = {
     "batch": lambda dims, channels: BATCH_NORM[dims](channels),
     "instance": lambda dims, channels: instance_norm(channels),
-    "group": lambda dims, channels: nn.GroupNorm(math.gcd(8, channels), channels),
+    "group": lambda dims, channels: GroupNorm(math.gcd(8, channels), channels),
     "none": lambda dims, channels: nn.Identity(),
 }
 
 
-def instance_norm(channels: int, *, affine: bool = True) -> nn.GroupNorm:
-    """Instance normalisation as one group a channel: torch runs that on channels-last tensors without copying them.
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation: each group of channels of a sample to mean 0 and variance 1.
+
+    On a CPU torch takes several times as long for channels-last planes as for contiguous ones, far more than a copy
+    there and back. Volumes gain nothing from that, and a GPU normalises both as they lie.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4 or x.device.type != "cpu" or x.is_contiguous():
+            return super().forward(x)
+        return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
+
+
+def instance_norm(channels: int, *, affine: bool = True) -> GroupNorm:
+    """Instance normalisation as one group a channel.
 
     Source: Ulyanov et al. (2016); Wu & He, Group Normalization (ECCV 2018), section 3.
     """
-    return nn.GroupNorm(channels, channels, affine=affine)
+    return GroupNorm(channels, channels, affine=affine)
 
 
 class PointwiseConv3d(nn.Conv3d):
@@ -119,4 +133,4 @@ def check_divisible(shape: tuple[int, ...], divisor: int, network: str) -> None:
 
 
 def _is_instance_norm(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.GroupNorm) and layer.num_groups == layer.num_channels
+    return isinstance(layer, GroupNorm) and layer.num_groups == layer.num_channels
