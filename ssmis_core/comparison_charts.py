@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from ssmis_core.statistics import limits_of_agreement
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#8A8A8A"
 LEFT, TOP, HEIGHT = 60.0, 14.0, 300.0
+NAMED, ROW = 240.0, 44.0  # of boxes: room for the names at the left, and the height of each
+LETTERS, LINE = 34, 13.0  # of a name's lines
 LEAST = 1e-6  # share of its numbers that an axis spans at least: nearer ones are the same but for their last digits
 Cases = Mapping[str, float]  # case -> value in the units of the axis
 
@@ -21,35 +24,40 @@ def box_chart(contestants: Mapping[str, Cases], title: str) -> str:
     """A box a contestant (quartiles, whiskers to the last case within 1.5 of the box), and every case as a dot."""
     known = {name: [v for v in cases.values() if not math.isnan(v)] for name, cases in contestants.items()}
     ends = _ends([value for values in known.values() for value in values])
-    step, marks = (WIDTH - LEFT - 20) / max(1, len(known)), _scale(ends)
+    across = (NAMED, WIDTH - 20)
+    bottom = TOP + ROW * max(1, len(known))
+    marks = ""
+    for tick in _ticks(ends):
+        x = _x(tick, ends, across)
+        marks += svg_line(x, TOP, x, bottom, "#eee") + svg_text(x, bottom + 18, f"{tick:g}", "middle")
     for place, (name, values) in enumerate(known.items()):
-        colour, x = COLOURS[place % len(COLOURS)], LEFT + (place + 0.5) * step
-        marks += _named(x, name, place, step)
+        colour, y = COLOURS[place % len(COLOURS)], TOP + ROW * (place + 0.5)
+        marks += _named(NAMED - 12, y + 4, name, "end", centred=True)
         if not values:
             continue
         low, middle, high = np.percentile(values, [25, 50, 75])
-        reach = 1.5 * (high - low)
+        reach, half = 1.5 * (high - low), 0.3 * ROW
         foot, head = min(v for v in values if v >= low - reach), max(v for v in values if v <= high + reach)
-        half, top = min(40.0, 0.3 * step), _y(high, ends)
-        marks += svg_line(x, _y(foot, ends), x, _y(head, ends))
+        left, right = _x(low, ends, across), _x(high, ends, across)
+        marks += svg_line(_x(foot, ends, across), y, _x(head, ends, across), y)
         marks += (
-            f'<rect x="{x - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" height="{_y(low, ends) - top:.1f}" '
+            f'<rect x="{left:.1f}" y="{y - half:.1f}" width="{right - left:.1f}" height="{2 * half:.1f}" '
             f'fill="white" stroke="{colour}" stroke-width="2"/>'
         )
-        marks += svg_line(x - half, _y(middle, ends), x + half, _y(middle, ends), colour, wide=3)
+        marks += svg_line(_x(middle, ends, across), y - half, _x(middle, ends, across), y + half, colour, wide=3)
         for number, (case, value) in enumerate(contestants[name].items()):
             if not math.isnan(value):
                 aside = half * (((number * 7) % 11) / 11 - 0.45)  # the same place for a case in every box
-                marks += svg_dot(x + aside, _y(value, ends), colour, f"{case}: {value:.2f}", radius=3)
-    return svg(marks, TOP + HEIGHT + 50, title)
+                marks += svg_dot(_x(value, ends, across), y + aside, colour, f"{case}: {value:.2f}", radius=3)
+    return svg(marks, bottom + 30, title)
 
 
 def slope_chart(a: Cases, b: Cases, names: tuple[str, str], title: str, *, more_is_better: bool) -> str:
     """A line a case from the first contestant to the second: blue for better, red-orange for worse, grey for equal."""
     both = [case for case in a if case in b and not math.isnan(a[case] + b[case])]
     ends, (left, right) = _ends([side[case] for case in both for side in (a, b)]), (LEFT + 120, WIDTH - 140.0)
-    marks = _scale(ends) + svg_text(left, TOP + HEIGHT + 24, names[0], "middle")
-    marks += svg_text(right, TOP + HEIGHT + 24, names[1], "middle")
+    below = TOP + HEIGHT + 24
+    marks = _scale(ends) + _named(left, below, names[0], "middle") + _named(right, below, names[1], "middle")
     better = 0
     for case in both:
         gains = (b[case] > a[case]) == more_is_better and a[case] != b[case]
@@ -59,7 +67,8 @@ def slope_chart(a: Cases, b: Cases, names: tuple[str, str], title: str, *, more_
         told = f"{case}: {a[case]:.2f} to {b[case]:.2f}"
         marks += line + svg_dot(left, _y(a[case], ends), "#222", told, radius=3)
         marks += svg_dot(right, _y(b[case], ends), "#222", told, radius=3)
-    return svg(marks, TOP + HEIGHT + 40, f"{title}: {names[1]} is better in {better} of {len(both)} cases")
+    room = 16 + LINE * (max(len(wrap(name, LETTERS)) for name in names) - 1)
+    return svg(marks, below + room, f"{title}: {names[1]} is better in {better} of {len(both)} cases")
 
 
 def bland_altman(a: Cases, b: Cases, names: tuple[str, str], title: str) -> str:
@@ -70,7 +79,7 @@ def bland_altman(a: Cases, b: Cases, names: tuple[str, str], title: str) -> str:
     difference = {case: b[case] - a[case] for case in both}
     limits = limits_of_agreement([b[case] for case in both], [a[case] for case in both])
     ends = _ends([*difference.values(), *limits, 0.0])
-    along = _ends([0.5 * (a[case] + b[case]) for case in both])
+    along, across = _ends([0.5 * (a[case] + b[case]) for case in both]), (LEFT, WIDTH - 110)
     marks = _scale(ends)
     for value, wide in zip(limits, (1, 2, 1), strict=True):
         marks += svg_line(LEFT, _y(value, ends), WIDTH - 110, _y(value, ends), COLOURS[0], wide=wide)
@@ -78,10 +87,10 @@ def bland_altman(a: Cases, b: Cases, names: tuple[str, str], title: str) -> str:
     marks += svg_line(LEFT, _y(0.0, ends), WIDTH - 110, _y(0.0, ends), "#999")
     for case in both:
         middle = 0.5 * (a[case] + b[case])
-        x = LEFT + (WIDTH - 110 - LEFT) * (middle - along[0]) / (along[1] - along[0])
+        x = _x(middle, along, across)
         marks += svg_dot(x, _y(difference[case], ends), COLOURS[1], f"{case}: {difference[case]:+.2f} at {middle:.2f}")
     for tick in _ticks(along):
-        x = LEFT + (WIDTH - 110 - LEFT) * (tick - along[0]) / (along[1] - along[0])
+        x = _x(tick, along, across)
         marks += svg_text(x, TOP + HEIGHT + 18, f"{tick:g}", "middle")
     return svg(marks, TOP + HEIGHT + 30, f"{title}: {names[1]} minus {names[0]} against the mean of both")
 
@@ -98,6 +107,10 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 def _y(value: float, ends: tuple[float, float]) -> float:
     return TOP + HEIGHT * (1 - (value - ends[0]) / (ends[1] - ends[0]))
+
+
+def _x(value: float, ends: tuple[float, float], across: tuple[float, float]) -> float:
+    return across[0] + (across[1] - across[0]) * (value - ends[0]) / (ends[1] - ends[0])
 
 
 def _ticks(ends: tuple[float, float]) -> Iterator[float]:
@@ -118,7 +131,8 @@ def _scale(ends: tuple[float, float]) -> str:
     return marks
 
 
-def _named(x: float, name: str, place: int, step: float) -> str:
-    """A contestant's name under its place; where they are many, every other one a line lower."""
-    lower = 16 * (place % 2) if step < 110 else 0
-    return svg_text(x, TOP + HEIGHT + 22 + lower, name, "middle")
+def _named(x: float, y: float, name: str, anchor: str, *, centred: bool = False) -> str:
+    """A contestant's name in lines, the first at a height or all around it."""
+    lines = wrap(name, LETTERS)
+    first = y - 0.5 * LINE * (len(lines) - 1) if centred else y
+    return "".join(svg_text(x, first + LINE * number, line, anchor) for number, line in enumerate(lines))

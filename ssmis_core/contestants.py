@@ -172,7 +172,8 @@ def _name(mine: _Entry, others: Sequence[_Entry]) -> str:
         # what the preset leaves open is told where it parts contestants of one method
         changed = own[key] != usual[key] if key in usual else any(key in o and o[key] != own[key] for o in alike)
         if changed and not shared and key not in TOLD:
-            told.append(f"{key}={own[key]}")
+            value = own[key]
+            told.append(f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}")
     return mine.config.method + (f" ({', '.join(told)})" if told else "")
 
 

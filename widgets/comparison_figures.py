@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Cases = Mapping[str, float]
 
+NAMED_IN_PLACE = 6  # contestants; the names of more would lie on one another, and stand in a legend
+SYMBOLS = ("circle", "diamond", "square", "cross")
+
 
 def boxes(contestants: Mapping[str, Cases], *, title: str, unit: str = "Dice (%)") -> go.Figure:
     """A box a contestant with the points of all test cases; a case's name under the pointer."""
@@ -31,22 +34,23 @@ def boxes(contestants: Mapping[str, Cases], *, title: str, unit: str = "Dice (%)
         known = _known(cases)
         colour = style.CYCLE[number % len(style.CYCLE)]
         figure.add_box(
-            y=list(known.values()),
-            name=name,
+            x=list(known.values()),
+            name=style.wrapped(name),
             text=list(known),
             boxpoints="all",
             jitter=0.5,
             pointpos=0,
-            marker={"color": colour, "opacity": 0.55, "size": 7},
+            marker={"color": colour, "opacity": 0.55, "size": 6},
             line={"color": colour},
             fillcolor="rgba(0,0,0,0)",
             boxmean=True,
-            hovertemplate="%{text}: %{y:.1f}<extra></extra>",
+            hovertemplate="%{text}: %{x:.1f}<extra></extra>",
         )
-    figure.update_yaxes(title_text=unit)
-    figure.update_layout(showlegend=False, margin={"t": 60, "l": 70, "r": 20, "b": 45})
+    figure.update_xaxes(title_text=unit)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_layout(showlegend=False, margin={"t": 60, "l": 20, "r": 20, "b": 55})
     alt = f"{unit} of every test case for {', '.join(contestants)}, with quartiles (box) and mean (dashed)."
-    return style.finish(figure, title=title, alt=alt, height=430, width=760)
+    return style.finish(figure, title=title, alt=alt, height=130 + 45 * max(3, len(contestants)), width=860)
 
 
 def slopes(a: Cases, b: Cases, *, names: tuple[str, str], title: str, unit: str = "Dice (%)") -> go.Figure:
@@ -133,7 +137,7 @@ def forest(rows: Sequence[Mapping[str, Any]], *, title: str, factor: float = 100
     if not rows:
         raise UserError("forest: no comparison to draw, expected at least one")
     figure = go.Figure()
-    names = [str(row["comparison"]) for row in rows]
+    names, of = _without_common_baseline([str(row["comparison"]) for row in rows])
     for place, row in enumerate(rows):
         mean, low, high, wide_low, wide_high = (
             factor * row[key] for key in ("mean", "low", "high", "bootstrap_low", "bootstrap_high")
@@ -148,9 +152,10 @@ def forest(rows: Sequence[Mapping[str, Any]], *, title: str, factor: float = 100
         told = f"p {_p(row['p_value'])}, Holm {_p(row['p_holm'])}"
         figure.add_annotation(x=1.01, xref="paper", y=place, text=told, showarrow=False, xanchor="left")
     figure.add_vline(x=0, line={"color": style.GREY, "width": 1})
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed")
-    figure.update_xaxes(title_text=f"difference in {unit}, with 95 % intervals")
-    figure.update_layout(showlegend=False, margin={"t": 60, "l": 210, "r": 190, "b": 55})
+    ticks = [style.wrapped(name) for name in names]
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=ticks, autorange="reversed", automargin=True)
+    figure.update_xaxes(title_text=f"difference{of} in {unit}, with 95 % intervals")
+    figure.update_layout(showlegend=False, margin={"t": 60, "l": 20, "r": 190, "b": 55})
     alt = "; ".join(f"{name}: {factor * row['mean']:+.1f}" for name, row in zip(names, rows, strict=True))
     return style.finish(figure, title=title, alt=alt, height=150 + 45 * len(names), width=900)
 
@@ -159,29 +164,29 @@ def score_and_seconds(scored: Sequence[Scored], *, title: str) -> go.Figure:
     """The mean Dice of every contestant against the seconds that one training took; bars are intervals over seeds."""
     figure = go.Figure()
     names = list(dict.fromkeys(label(one.contestant) for one in scored))
+    beside = len(names) <= NAMED_IN_PLACE
     for number, name in enumerate(names):
         runs = [one for one in scored if label(one.contestant) == name]
         mean, half = mean_interval([100 * one.row["dice"] for one in runs])
         seconds = float(np.mean([one.row["seconds"] for one in runs]))
         colour = style.CYCLE[number % len(style.CYCLE)]
-        bar = {"type": "data", "array": [0.0 if math.isnan(half) else half], "thickness": 2, "color": colour}
-        marker = {"color": colour, "size": 12}
-        hover = f"{name}: %{{y:.1f}} in %{{x:.0f}} s<extra></extra>"
+        symbol = SYMBOLS[number // len(style.CYCLE) % len(SYMBOLS)]
         figure.add_scatter(
             x=[seconds],
             y=[mean],
-            error_y=bar,
-            mode="markers+text",
-            marker=marker,
+            error_y={"array": [0.0 if math.isnan(half) else half], "thickness": 1.5, "color": colour},
+            mode="markers+text" if beside else "markers",
+            marker={"color": colour, "symbol": symbol, "size": 12},
+            name=style.wrapped(name),
             text=[f"  {name}"],
             textposition="middle right",
-            hovertemplate=hover,
+            hovertemplate=f"{name}: %{{y:.1f}} in %{{x:.0f}} s<extra></extra>",
         )
     figure.update_xaxes(title_text="seconds of one training", rangemode="tozero")
     figure.update_yaxes(title_text="mean Dice (%)")
-    figure.update_layout(showlegend=False, margin={"t": 60, "l": 70, "r": 110, "b": 55})
+    figure.update_layout(showlegend=not beside, margin={"t": 60, "l": 70, "r": 110 if beside else 20, "b": 55})
     alt = f"Mean Dice against seconds of a training for {', '.join(names)}."
-    return style.finish(figure, title=title, alt=alt, height=400, width=760)
+    return style.finish(figure, title=title, alt=alt, height=400 if beside else 150 + 24 * len(names), width=860)
 
 
 def show(table: Table) -> None:
@@ -231,6 +236,14 @@ def _interval(figure: go.Figure, x: float, mean: float, ends: tuple[float, float
     hover = f"{told}: {mean:+.2f} ({ends[0]:+.2f} to {ends[1]:+.2f})<extra></extra>"
     marker = {"symbol": "diamond", "size": 11, "color": colour}
     figure.add_scatter(x=[x], y=[mean], error_y=bar, mode="markers", marker=marker, hovertemplate=hover)
+
+
+def _without_common_baseline(names: Sequence[str]) -> tuple[list[str], str]:
+    """Comparisons "a minus b" without what all of them are held against, and the words for it: " from b", or none."""
+    baselines = {name.partition(" minus ")[2] for name in names}
+    if len(baselines) > 1:
+        return list(names), ""
+    return [name.partition(" minus ")[0] for name in names], f" from {baselines.pop()}"
 
 
 def _p(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from itertools import cycle, islice
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -65,6 +66,11 @@ def finish(
         meta={"alt": alt},
     )
     return figure
+
+
+def wrapped(name: str, width: int = 34) -> str:
+    """A long name for an axis or a legend, in lines of so many letters at most where it has a place to break."""
+    return "<br>".join(wrap(name, width))
 
 
 def one_header(table: pandas.DataFrame) -> pandas.DataFrame:

@@ -16,12 +16,21 @@ NAN = math.nan
 def test_the_box_is_that_of_the_quartiles() -> None:
     values = dict(zip("abcdefgh", np.random.default_rng(0).normal(70, 10, 8), strict=True))
     chart = box_chart({"x": {**values, "missed": NAN}}, "t")
-    top, height = (float(one) for one in re.findall(r'<rect [^>]*y="([\d.]+)" [^>]*height="([\d.]+)"', chart)[0])
-    dots = {told: float(y) for y, told in re.findall(r'cy="([\d.]+)"[^>]*><title>(\w+):', chart)}
+    left, width = (float(one) for one in re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', chart)[0])
+    dots = {told: float(x) for x, told in re.findall(r'cx="([\d.]+)"[^>]*><title>(\w+):', chart)}
     assert set(dots) == set(values)  # a missed case has no dot
-    (a, b), (ya, yb) = (values["a"], values["b"]), (dots["a"], dots["b"])
-    edges = [a + (y - ya) * (b - a) / (yb - ya) for y in (top + height, top)]
+    (a, b), (xa, xb) = (values["a"], values["b"]), (dots["a"], dots["b"])
+    edges = [a + (x - xa) * (b - a) / (xb - xa) for x in (left, left + width)]
     assert edges == pytest.approx(np.percentile(list(values.values()), [25, 75]), abs=0.3)
+
+
+def test_long_names_stand_in_lines_beside_their_boxes() -> None:
+    names = ["supervised", "supervised (patch=64,64, stride=32,32, augmentations=min_max,brightness)"]
+    chart = box_chart({name: {"x": 1.0, "y": 2.0 + place} for place, name in enumerate(names)}, "t")
+    words = [(float(y), word) for y, word in re.findall(r'y="([\d.]+)" text-anchor="end"[^>]*>([^<]+)<', chart)]
+    assert [word for _, word in words] == ["supervised", "supervised (patch=64,64,", *names[1].split(" ")[2:]]
+    middle = sum(y for y, _ in words[1:]) / len(words[1:])
+    assert middle - words[0][0] == pytest.approx(44.0)  # a row lower, whatever the number of lines
 
 
 def test_slopes_count_the_better_cases_and_differences_need_two() -> None:

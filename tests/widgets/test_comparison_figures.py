@@ -53,7 +53,7 @@ RUNS = [
 def test_boxes_have_a_point_for_every_case_with_a_score() -> None:
     figure = boxes({"a": A, "b": B}, title="t")
     assert [list(trace.text) for trace in figure.data] == [["x", "y", "v"], ["x", "y", "z", "v"]]
-    assert list(figure.data[0].y) == [50.0, 70.0, 60.0] and figure.data[0].boxpoints == "all"
+    assert list(figure.data[0].x) == [50.0, 70.0, 60.0] and figure.data[0].boxpoints == "all"
 
 
 def test_slopes_pair_the_cases_that_have_two_scores() -> None:
@@ -105,6 +105,10 @@ def test_the_forest_has_both_intervals_and_both_p_of_every_comparison() -> None:
     assert list(wide.x) == pytest.approx([100 * row["bootstrap_low"], 100 * row["bootstrap_high"]])
     assert mean.x[0] == pytest.approx(100 * row["mean"])
     assert figure.layout.annotations[0].text == f"p {row['p_value']:.3f}, Holm {row['p_holm']:.3f}"
+    assert list(figure.layout.yaxis.ticktext) == ["ssnet"]
+    assert figure.layout.xaxis.title.text == "difference from supervised in Dice, with 95 % intervals"
+    both = forest([row, {**row, "comparison": "ssnet minus mean_teacher"}], title="t")
+    assert list(both.layout.yaxis.ticktext) == ["ssnet minus supervised", "ssnet minus mean_teacher"]
     with pytest.raises(UserError, match="no comparison to draw"):
         forest([], title="t")
 
@@ -113,6 +117,14 @@ def test_scores_stand_over_the_seconds_that_they_took() -> None:
     figure = score_and_seconds(RUNS, title="t")
     assert [trace.x[0] for trace in figure.data] == [11.0, 11.0]
     assert figure.data[1].y[0] == pytest.approx(100 * np.mean([run.row["dice"] for run in RUNS[3:]]))
+
+
+def test_many_contestants_are_told_apart_by_colour_and_sign_in_a_legend() -> None:
+    few, many = ([scored(f"m{n}", 0, [0.5, 0.6]) for n in range(count)] for count in (2, 21))
+    assert not score_and_seconds(few, title="t").layout.showlegend
+    figure = score_and_seconds(many, title="t")
+    assert figure.layout.showlegend and {trace.mode for trace in figure.data} == {"markers"}
+    assert len({(trace.marker.color, trace.marker.symbol) for trace in figure.data}) == 21
 
 
 def test_a_table_without_rows_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
