@@ -154,10 +154,7 @@ def _tested(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
     """Mean, interval and both tests of two pairs or more."""
     difference = paired_difference(a, b)
     told = {key: rounded(value) for key, value in difference.as_dict().items()}
-    note = ""
-    if math.isinf(difference.effect_size):  # a t-test divides by their spread, and d does
-        told |= {"p_value": math.nan, "effect_size": math.nan}
-        note = "all differences are equal, so that there is no t-test and no d"
+    note = "all differences are equal, so that there is no t-test and no d" if math.isnan(difference.p_value) else ""
     holds = difference.holds_zero
     return {**told, "p_wilcoxon": rounded(wilcoxon(a, b)), "interval_holds_zero": holds, "note": note}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -111,12 +112,13 @@ def _nearest(wanted: str, runs: Sequence[Scored]) -> Contestant | None:
 
 
 def count_costs(scored: Iterable[Scored]) -> Costs:
-    """The cost of the first run of each contestant that has its weights and a method that is registered (still)."""
+    """The cost of the first run of each contestant that can be built (still): method, options and weights are there."""
     counted: dict[tuple[Setting, str], ModelCost] = {}
     for one in scored:
         key = one.setting, label(one.contestant)
         if key not in counted and one.row["method"] in METHODS and Path(one.folder, "weights.safetensors").is_file():
-            counted[key] = model_cost(Run(one.folder))
+            with suppress(UserError):  # of another version's options or networks; its scores stand all the same
+                counted[key] = model_cost(Run(one.folder))
     return counted
 
 

@@ -57,8 +57,8 @@ def paired_difference(
 ) -> PairedDifference:
     """Student's interval and paired t-test of a - b, pair by pair; d = mean / standard deviation of the differences.
 
-    Pairs with a NaN on either side are left out; n counts those kept. Where all differences are equal, p is 1 for no
-    difference and else 0. Raises UserError for fewer than two pairs.
+    Pairs with a NaN on either side are left out; n counts those kept. Differences that are all equal have no spread to
+    divide by: p and d are NaN, or 1 and 0 where there is no difference. Raises UserError for fewer than two pairs.
     """
     from scipy import stats
 
@@ -70,8 +70,9 @@ def paired_difference(
     std = float(difference.std(ddof=1))
     if std <= ROUNDING * float(np.abs(difference).max()):  # equal but for the last digits
         std, half = 0.0, 0.0
-    p = float(stats.ttest_1samp(difference, 0.0).pvalue) if std > 0 else float(mean == 0.0)
-    effect = mean / std if std > 0 else math.copysign(math.inf, mean) if mean else 0.0
+    p, effect = (math.nan, math.nan) if mean else (1.0, 0.0)
+    if std > 0:
+        p, effect = float(stats.ttest_1samp(difference, 0.0).pvalue), mean / std
     return PairedDifference(mean, mean - half, mean + half, n, p, effect)
 
 

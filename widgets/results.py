@@ -120,6 +120,8 @@ def paired_scores(a: Run, b: Run, metric: str) -> tuple[np.ndarray, np.ndarray]:
 
 def p_words(found: PairedDifference) -> str:
     """The p-value of the paired t-test as it is printed."""
+    if math.isnan(found.p_value):
+        return "all differences are equal: no t-test"
     return "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
 
 

@@ -103,9 +103,8 @@ class BCP(Method):
         o = self.options
         first = min(max(1, round(iterations * o.pretraining)), iterations - 1) if o.pretraining else 0
         main = Stage("main", iterations - first, self.optimisers(), o.schedule)
-        if not first:
-            return [main]
-        return [Stage(PRETRAINING, first, self.optimisers(), o.pretraining_schedule, select="best"), main]
+        pretraining = Stage(PRETRAINING, first, self.optimisers(), o.pretraining_schedule, select="best")
+        return [pretraining, main] if first else [main]
 
     def begin(self, stage: Stage) -> None:
         """Self-training starts with both networks at the selected pre-trained weights, which the student has."""

@@ -134,6 +134,14 @@ def test_runs_of_a_method_that_is_not_registered_any_more_are_compared_all_the_s
     assert shown[1][1][0] == "forgotten minus supervised"
 
 
+def test_runs_of_options_that_a_method_does_not_have_any_more_have_no_cost(evaluated: Make) -> None:
+    folder = evaluated("a")
+    text = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(text.replace('"filters":', '"forgotten": 1, "filters":'))
+    (folder / "weights.safetensors").write_bytes(b"")
+    assert count_costs(read_runs([folder])) == {}
+
+
 def test_where_one_destination_cannot_be_written_none_is(
     evaluated: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
