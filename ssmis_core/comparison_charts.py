@@ -14,7 +14,7 @@ from ssmis_core.statistics import limits_of_agreement
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#8A8A8A"
 LEFT, TOP, HEIGHT = 60.0, 14.0, 300.0
-NAMED, ROW = 240.0, 44.0  # of boxes: room for the names at the left, and the height of each
+NAMED, ROW = 240.0, 44.0  # of boxes: room for the names at the left, and the least height of each
 LETTERS, LINE = 34, 13.0  # of a name's lines
 LEAST = 1e-6  # share of its numbers that an axis spans at least: nearer ones are the same but for their last digits
 Cases = Mapping[str, float]  # case -> value in the units of the axis
@@ -24,14 +24,15 @@ def box_chart(contestants: Mapping[str, Cases], title: str) -> str:
     """A box a contestant (quartiles, whiskers to the last case within 1.5 of the box), and every case as a dot."""
     known = {name: [v for v in cases.values() if not math.isnan(v)] for name, cases in contestants.items()}
     ends = _ends([value for values in known.values() for value in values])
-    across = (NAMED, WIDTH - 20)
-    bottom = TOP + ROW * max(1, len(known))
+    across, lines = (NAMED, WIDTH - 20), max((len(wrap(name, LETTERS)) for name in known), default=1)
+    row = max(ROW, LINE * lines + 8)
+    bottom = TOP + row * max(1, len(known))
     marks = ""
     for tick in _ticks(ends):
         x = _x(tick, ends, across)
         marks += svg_line(x, TOP, x, bottom, "#eee") + svg_text(x, bottom + 18, f"{tick:g}", "middle")
     for place, (name, values) in enumerate(known.items()):
-        colour, y = COLOURS[place % len(COLOURS)], TOP + ROW * (place + 0.5)
+        colour, y = COLOURS[place % len(COLOURS)], TOP + row * (place + 0.5)
         marks += _named(NAMED - 12, y + 4, name, "end", centred=True)
         if not values:
             continue

@@ -96,7 +96,7 @@ def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs)
         runs = [one for one in scored if one.setting == setting]
         found = _nearest(baseline or "supervised", runs)
         if found is None and baseline is None:
-            found = _nearest(scored[0].name, runs)
+            found = _nearest(scored[0].name, runs) or runs[0].contestant
         if found is not None:
             baselines[setting] = found
     return Report(scored, baselines, differences_from(scored, baselines), costs)

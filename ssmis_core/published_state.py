@@ -29,7 +29,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path}: cannot be read as weights alone; expected a state dict saved by torch "
             "(a file that holds a whole network would run its code, so it is not opened)"
         ) from error
-    state = next((content[key] for key in WRAPPERS if key in content), content) if _is_named(content) else content
+    state = content
+    for _ in range(3):  # a wrapper may be wrapped again
+        wrapper = next((key for key in WRAPPERS if key in state), None) if _is_named(state) else None
+        state = state[wrapper] if wrapper else state
     if not _is_named(state) or not all(isinstance(value, Tensor) for value in state.values()):
         keys = ", ".join(list(map(str, content))[:6]) if isinstance(content, Mapping) else type(content).__name__
         raise UserError(f"{path}: holds no state dict (found {keys or 'nothing'}), expected names of tensors")

@@ -149,7 +149,13 @@ class Run:
 
         config, weights = self.config, self.load_weights()  # a run that never trained has no shape either
         method = create_method(config.method, variant=config.variant, **self.info["shape"], **config.options)
-        method.load_state_dict(weights)
+        try:
+            method.load_state_dict(weights)
+        except RuntimeError as error:  # torch lists every tensor that is missing, left over or of another size
+            first = next(iter(str(error).split("\n\t")[1:]), str(error)).strip()
+            raise UserError(
+                f"{self.path / 'weights.safetensors'}: does not fit the {config.method} of run.json; {first}"
+            ) from error
         return method.to(device).eval()
 
     def load_weights(self) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ssmis_core.errors import UserError
 
-ROUNDING = 1e-12  # share of a difference that may be an error of the arithmetic
+ROUNDING = 1e-12  # share of a number that may be an error of the arithmetic
 
 
 @dataclass(frozen=True)
@@ -188,10 +188,12 @@ def expected_best(std: float, looks: int) -> float:
 
 
 def _differences(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> np.ndarray:
-    """a - b of the pairs that have two numbers."""
+    """a - b of the pairs that have two numbers; 0 where they are equal but for the arithmetic's last digits."""
     if len(a) != len(b):
         raise UserError(f"paired comparison of {len(a)} and {len(b)} values: expected as many on both sides")
-    difference = np.asarray(a, float) - np.asarray(b, float)
+    first, second = np.asarray(a, float), np.asarray(b, float)
+    difference = first - second
+    difference[np.isclose(first, second, rtol=ROUNDING, atol=0.0)] = 0.0
     return difference[~np.isnan(difference)]
 
 

@@ -7,7 +7,7 @@ training loop, evaluation, command line and notebooks know no more of it than th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -28,7 +28,7 @@ from ssmis_core.views import Views
 class Optimiser:
     """An optimiser to make: its algorithm, the parameters it steps and their settings.
 
-    schedule: of its learning rate where that is not the stage's.
+    schedule: of its learning rate where that is not the stage's. settings: more of the algorithm's own, such as betas.
     """
 
     parameters: list[nn.Parameter]
@@ -36,9 +36,11 @@ class Optimiser:
     learning_rate: float = 0.01
     weight_decay: float = 1e-4
     schedule: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> torch.optim.Optimizer:
-        return OPTIMISERS[self.algorithm](self.parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+        rates = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        return OPTIMISERS[self.algorithm](self.parameters, **rates, **self.settings)
 
 
 SELECTIONS = ("last", "best")

@@ -27,7 +27,8 @@ UNLABELED, LABELED = 0, 1  # the critic's classes
 
 @dataclass(frozen=True, kw_only=True)
 class SASSNetOptions(DTCOptions):
-    """critic_filters, critic_rate: width of the critic, and the constant learning rate of its optimiser, Adam."""
+    """critic_filters, critic_rate: width of the critic, and the constant learning rate of its optimiser, Adam
+    with betas 0.9 and 0.99, as in the released code."""
 
     weight: float = 0.01
     critic_filters: int = 64
@@ -58,7 +59,8 @@ class SASSNet(DTC):
     def optimisers(self) -> dict[str, Optimiser]:
         o = self.options
         main = Optimiser(list(self.network.parameters()), o.optimiser, o.learning_rate, o.weight_decay)
-        critic = Optimiser(list(self.critic.parameters()), "adam", o.critic_rate, 0.0, schedule="constant")
+        settings = {"betas": (0.9, 0.99)}
+        critic = Optimiser(list(self.critic.parameters()), "adam", o.critic_rate, 0.0, "constant", settings)
         return {"main": main, CRITIC: critic}
 
     def steps(self, batch: Batch, clock: Clock, draws: Draws, views: Views | None = None) -> Iterator[Step]:

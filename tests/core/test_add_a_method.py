@@ -29,7 +29,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def pi_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The example saved and registered as the page says."""
-    code, register = blocks("python")
+    code, register, _ = blocks("python")
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "pi_model.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path / "code")
@@ -75,7 +75,17 @@ def test_the_example_trains_resumes_evaluates_and_is_listed_and_drawn(
 
 def test_the_example_is_as_short_as_the_page_says_a_method_is() -> None:
     code = [line for line in blocks("python")[0].splitlines() if line.strip() and not line.startswith("from ")]
-    assert len(code) <= 24
+    assert len(code) <= 20
+
+
+def test_the_lines_for_a_notebook_train_score_and_draw_it(
+    pi_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = blocks("python")[2].replace("labeled=4)", "labeled=4, iterations=2)")
+    found: dict[str, Any] = {}
+    exec(lines.replace("every_view(look", "figure = every_view(look"), found)
+    assert (tmp_path / "runs" / "pi_model" / "cases.csv").is_file() and len(found["figure"].data) > 3
 
 
 def test_a_package_of_ones_own_is_found_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

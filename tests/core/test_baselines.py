@@ -191,6 +191,7 @@ def test_the_network_of_sassnet_and_its_critic_learn_in_turns(make_batch: Make) 
 
 def test_the_critic_of_sassnet_learns_who_has_a_label(make_batch: Make) -> None:
     batch, method = make_batch(num_classes=3), make("sassnet", critic_filters=8)
+    assert method.optimisers()[CRITIC].build().defaults["betas"] == (0.9, 0.99)
     optimiser = method.optimisers()[CRITIC].build()
     for group in optimiser.param_groups:
         group["lr"] = 3e-3

@@ -30,7 +30,10 @@ def test_long_names_stand_in_lines_beside_their_boxes() -> None:
     words = [(float(y), word) for y, word in re.findall(r'y="([\d.]+)" text-anchor="end"[^>]*>([^<]+)<', chart)]
     assert [word for _, word in words] == ["supervised", "supervised (patch=64,64,", *names[1].split(" ")[2:]]
     middle = sum(y for y, _ in words[1:]) / len(words[1:])
-    assert middle - words[0][0] == pytest.approx(44.0)  # a row lower, whatever the number of lines
+    assert middle - words[0][0] == pytest.approx(47.0)  # a row lower
+    longer = box_chart({f"{'long ' * 30}{place}": {"x": 1.0, "y": 2.0} for place in range(2)}, "t")
+    heights = [float(y) for y in re.findall(r'y="([\d.]+)" text-anchor="end"', longer)]
+    assert len(heights) == 10 and np.diff(heights).min() >= 13.0  # five lines each, none on another
 
 
 def test_slopes_count_the_better_cases_and_differences_need_two() -> None:

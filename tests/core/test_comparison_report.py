@@ -110,6 +110,8 @@ def test_the_baseline_is_supervised_or_the_first_or_the_one_asked_for() -> None:
     ]
     assert baseline([*changed, *OURS, *BASE]) == [("supervised", "paper")]  # before one with changes, in any order
     assert baseline([*OURS, *changed]) == baseline([*changed, *OURS], "supervised") == [changed[0].contestant]
+    few = [scored(name, 0, {"a": 0.1, "b": 0.2}, labeled=8) for name in ("dtc", "vat")]
+    assert baseline([*BASE, *OURS, *few]) == [("supervised", "paper"), ("dtc", "paper")]  # each setting has its own
     with pytest.raises(UserError, match="unknown baseline 'ssnett'; did you mean 'ssnet'"):
         baseline([*OURS, *BASE], "ssnett")
     with pytest.raises(UserError, match="no run, expected at least one"):

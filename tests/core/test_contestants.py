@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from ssmis_core import cli
 from ssmis_core.comparison_report import count_costs, make_report, tables
@@ -134,11 +136,21 @@ def test_runs_of_a_method_that_is_not_registered_any_more_are_compared_all_the_s
     assert shown[1][1][0] == "forgotten minus supervised"
 
 
-def test_runs_of_options_that_a_method_does_not_have_any_more_have_no_cost(evaluated: Make) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('"filters":', '"forgotten": 1, "filters":', "forgotten"),
+        ("", "", "weights.safetensors: does not fit the supervised of run.json; Missing key"),
+    ],
+)
+def test_runs_of_another_version_have_no_cost_and_say_why(evaluated: Make, before: str, after: str, told: str) -> None:
     folder = evaluated("a")
+    Run(folder).update(shape={"num_classes": 2, "dims": 2, "channels": 1})
+    save_file({"network.other": torch.zeros(1)}, folder / "weights.safetensors")
     text = (folder / "run.json").read_text()
-    (folder / "run.json").write_text(text.replace('"filters":', '"forgotten": 1, "filters":'))
-    (folder / "weights.safetensors").write_bytes(b"")
+    (folder / "run.json").write_text(text.replace(before, after) if before else text)
+    with pytest.raises(UserError, match=told):
+        Run(folder).method()
     assert count_costs(read_runs([folder])) == {}
 
 

@@ -94,6 +94,7 @@ def test_the_unet_of_acdc_is_recognised_and_what_lies_beside_it_is_left_out(
     [
         lambda state: {"net": state, "opt": {"lr": 0.01}},
         lambda state: {"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 3},
+        lambda state: {"model": {"state_dict": state}, "optimizer": {}},
     ],
 )
 def test_a_state_inside_a_checkpoint_is_found(

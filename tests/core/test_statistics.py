@@ -143,6 +143,13 @@ def test_a_difference_that_spreads_by_rounding_alone_is_constant() -> None:
     assert found.low == found.high == found.mean == pytest.approx(0.1)
 
 
+def test_scores_that_differ_by_rounding_alone_are_equal() -> None:
+    a, b = [0.1 + 0.2, 0.7, 0.6, 0.9], [0.3, 0.7, 0.6, 0.9]
+    assert a[0] != b[0]
+    found = paired_difference(a, b)
+    assert (found.mean, found.p_value, found.effect_size, wilcoxon(a, b)) == (0.0, 1.0, 0.0, 1.0)
+
+
 def test_a_bootstrap_of_nothing_is_one_line() -> None:
     for nothing in (np.empty((0, 4)), np.empty((2, 0))):
         with pytest.raises(UserError, match="expected one or more of each"):
