@@ -180,6 +180,7 @@ def score_and_seconds(scored: Sequence[Scored], *, title: str) -> go.Figure:
             name=style.wrapped(name),
             text=[f"  {name}"],
             textposition="middle right",
+            cliponaxis=False,  # a name may reach into the margin
             hovertemplate=f"{name}: %{{y:.1f}} in %{{x:.0f}} s<extra></extra>",
         )
     figure.update_xaxes(title_text="seconds of one training", rangemode="tozero")
