@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ssmis_core.difference_table import p_value
 from ssmis_core.files import read_csv, write_text
 from ssmis_core.methods import METHODS, method_class
 
@@ -57,7 +58,7 @@ def cells(mean: Mapping[str, Any], difference: Mapping[str, Any] | None) -> Iter
     else:
         middle, low, high = (100 * difference[key] for key in ("mean", "bootstrap_low", "bootstrap_high"))
         yield f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
-        yield "< 0.001" if difference["p_holm"] < 0.001 else f"{difference['p_holm']:.3f}"
+        yield p_value(difference["p_holm"])
     yield f"{mean['missed']:g}"
     yield f"{mean['seconds']:.0f}"
 

@@ -89,21 +89,21 @@ def make_report(scored: Sequence[Scored], *, baseline: str | None, costs: Costs)
     """
     if not scored:
         raise UserError("compare: no run, expected at least one run folder")
-    if baseline is not None and _nearest(baseline, scored) is None:
+    if baseline is not None and nearest(baseline, scored) is None:
         raise unknown("baseline", baseline, dict.fromkeys(label(one.contestant) for one in scored))
     baselines: dict[Setting, Contestant] = {}
     for setting in dict.fromkeys(one.setting for one in scored):
         runs = [one for one in scored if one.setting == setting]
-        found = _nearest(baseline or "supervised", runs)
+        found = nearest(baseline or "supervised", runs)
         if found is None and baseline is None:
-            found = _nearest(scored[0].name, runs) or runs[0].contestant
+            found = nearest(scored[0].name, runs) or runs[0].contestant
         if found is not None:
             baselines[setting] = found
     return Report(scored, baselines, differences_from(scored, baselines), costs)
 
 
-def _nearest(wanted: str, runs: Sequence[Scored]) -> Contestant | None:
-    """The contestant whose label this is, else whose name, else whose method; None where there is none."""
+def nearest(wanted: str, runs: Sequence[Scored]) -> Contestant | None:
+    """The first contestant whose label this is, else whose name, else whose method; None where there is none."""
     for called in (lambda one: label(one.contestant), lambda one: one.name, lambda one: one.row["method"]):
         for one in runs:
             if called(one) == wanted:

@@ -60,8 +60,11 @@ def signed(value: float) -> str:
 
 
 def _tests(p: float, corrected: float) -> str:
-    return NOTHING if math.isnan(p) else f"{_p(p)} ({_p(corrected)})"
+    return NOTHING if math.isnan(p) else f"{p_value(p)} ({p_value(corrected)})"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """As it is printed; a dash where there is none."""
+    if math.isnan(value):
+        return NOTHING
     return "<0.001" if value < 0.001 else f"{value:.3f}"

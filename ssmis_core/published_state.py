@@ -24,6 +24,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: no such file, expected an author's weights (.pth)")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # what a damaged pickle ends in is whatever its bytes happen to say
         raise UserError(
             f"{path}: cannot be read as weights alone; expected a state dict saved by torch "

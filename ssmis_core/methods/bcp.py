@@ -67,11 +67,10 @@ class BCP(Method):
     """L = sum over mixes of L_side(outside the box) + L_side(inside), each side (CE + Dice)/2 on its own region.
 
     Stage 1 trains the student alone on labeled images pasted into one another; stage 2 starts student and teacher from
-    the weights that it selected. The teacher takes no gradient and stays in train mode (dropout on, batch statistics);
-    it averages parameters with a constant decay.
-    With more than two classes a pseudo-label is the argmax (see `hard_label`) and its largest component is kept class
-    by class (one organ must not wipe out another). In 2D as in 3D this is the recipe of BCP's code for volumes; its
-    script for ACDC averages batch statistics too, and has the squared Dice summed over the batch.
+    the weights that it selected. The teacher takes no gradient, stays in train mode (dropout on, batch statistics) and
+    averages parameters with a constant decay. With more than two classes a pseudo-label is the argmax (`hard_label`),
+    and its largest component is kept class by class (one organ must not wipe out another). 2D has the recipe for
+    volumes too, not that of BCP's ACDC script (batch statistics averaged, squared Dice over the batch).
     """
 
     card = Card("bcp", "BCP", "Bai et al., Bidirectional copy-paste, CVPR", 2023)
@@ -103,8 +102,9 @@ class BCP(Method):
         o = self.options
         first = min(max(1, round(iterations * o.pretraining)), iterations - 1) if o.pretraining else 0
         main = Stage("main", iterations - first, self.optimisers(), o.schedule)
-        pretraining = Stage(PRETRAINING, first, self.optimisers(), o.pretraining_schedule, select="best")
-        return [pretraining, main] if first else [main]
+        if not first:
+            return [main]
+        return [Stage(PRETRAINING, first, self.optimisers(), o.pretraining_schedule, select="best"), main]
 
     def begin(self, stage: Stage) -> None:
         """Self-training starts with both networks at the selected pre-trained weights, which the student has."""

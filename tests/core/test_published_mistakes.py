@@ -193,6 +193,18 @@ def test_a_cut_file_an_unknown_source_and_another_number_of_classes_are_one_line
     assert not Path("run").exists()
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    published: Callable[..., dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = save(published("ssnet"))
+    monkeypatch.setattr(torch, "load", refused)
+    with pytest.raises(UserError, match=r"weights.pth: cannot be read \(Permission denied\)"):
+        import_weights(path, "ssnet", run_dir="run", **PHANTOM)
+
+
 @pytest.mark.parametrize("place", ["weights.pth/run", "weights.pth/deeper/run"])
 def test_a_run_folder_under_a_file_is_a_mistake_of_one_line(
     place: str, published: Callable[..., dict[str, Tensor]], capsys: pytest.CaptureFixture[str]
