@@ -2,8 +2,8 @@
 
     python benchmarks/group_norm.py --out benchmarks/results/group_norm.csv
 
-The same V-Net with instance normalisation takes forward and backward on the same planes with either, in turns, and which
-goes first alternates; losses are checked equal first. A row a number of threads and filters.
+The same V-Net with instance normalisation takes forward and backward on the same planes with either, in turns, and
+which goes first alternates; losses are checked equal first. A row a number of threads and filters.
 """
 
 from __future__ import annotations
