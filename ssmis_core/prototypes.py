@@ -34,41 +34,47 @@ def as_maps(rows: Tensor, like: Tensor) -> Tensor:
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """BatchNorm over the rows of a mask, without taking them out: shapes do not depend on how many there are.
+    """BatchNorm of a linear map's result over the rows of a mask: all rows, by the numbers of those in the mask.
 
-    The other rows are normalised with the same numbers; without any row in the mask, running statistics stay.
+    Shapes do not depend on how many rows the mask has. Mean and variance of W x + b follow from mean and covariance
+    of x, so map and normalisation are one linear map, and the result is never made before it is normalised.
+    Without any row in the mask, running statistics stay.
     """
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
-        """x: [N, C]; mask: [N] of 0 and 1."""
+    def forward(self, linear: nn.Linear, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """x: [N, C]; mask: [N] of 0 and 1. Returns [N, outputs of the linear map]."""
         if not self.training:
-            return super().forward(x)
-        rows = mask.float()[:, None]
+            return super().forward(linear(x))
+        rows = mask.to(x.dtype)
         n = rows.sum()
-        mean = (rows * x).sum(0) / n.clamp(min=1)
-        centred = x - mean
-        variance = (rows * centred**2).sum(0) / n.clamp(min=1)
+        centre = rows @ x / n.clamp(min=1)
+        centred = x - centre
+        covariance = (rows[:, None] * centred).T @ centred / n.clamp(min=1)
+        mean = linear(centre)
+        variance = (linear.weight @ covariance * linear.weight).sum(1)
         if self.track_running_stats:
             assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
             with torch.no_grad():
-                share = self.momentum * (n > 1)
+                share = self.momentum * (n > 1).to(n.dtype)
                 self.running_mean.lerp_(mean, share)
                 self.running_var.lerp_(variance * n / (n - 1).clamp(min=1), share)
                 self.num_batches_tracked.add_(n > 1)  # type: ignore[union-attr]
-        return centred * (self.weight * torch.rsqrt(variance + self.eps)) + self.bias
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        # b cancels; its gradient of 0 is for the weight decay, which reaches only what has one
+        return F.linear(centred, scale[:, None] * linear.weight, self.bias + 0.0 * linear.bias)
 
 
 class Selector(nn.Sequential):
     """How much a voxel of one class counts, in (0, 1): sigmoid(Linear, BatchNorm, LeakyReLU 0.2, Linear)."""
 
     def __init__(self, width: int = WIDTH):
-        layers = (nn.Linear(width, width), MaskedBatchNorm(width), nn.LeakyReLU(0.2), nn.Linear(width, 1))
+        layers = (nn.Linear(width, width), MaskedBatchNorm(width), nn.LeakyReLU(0.2, inplace=True), nn.Linear(width, 1))
         super().__init__(*layers)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """features: [N, width]; mask: [N], the rows of this class, over which it normalises. Returns [N]."""
         first, norm, activation, last = self
-        return torch.sigmoid(last(activation(norm(first(features), mask)))[:, 0])
+        return torch.sigmoid(last(activation(norm(first, features, mask)))[:, 0])
 
 
 def selector_scores(selectors: Iterable[nn.Module], features: Tensor, member: Tensor) -> Tensor:
@@ -151,7 +157,8 @@ def class_separation(features: Tensor, member: Tensor, scores: Tensor, centres: 
     `prototype_centres`; count: prototypes a class. A class with fewer than 2 voxels or prototypes has 0.
     Source: SS-Net, the class-separation term; the released code's rule for small classes.
     """
-    own = class_weights(scores, member).T @ F.normalize(features, dim=1)
+    length = torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp(min=1e-12)
+    own = (class_weights(scores, member) / length).T @ features
     distance = 1.0 - (own * centres).sum(1)
     counts = (member.sum(0) >= 2) & (count >= 2)
     return torch.where(counts, distance, 0.0)

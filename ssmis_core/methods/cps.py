@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
-from ssmis_core.losses import cross_entropy, probabilities, supervised_terms
+from ssmis_core.losses import cross_entropy, most_probable, probabilities, supervised_terms
 from ssmis_core.methods.base import Card, Step
 from ssmis_core.methods.co_training import CoTraining, CoTrainingOptions
 from ssmis_core.views import Views
@@ -40,7 +40,7 @@ class CPS(CoTraining):
         first = 0 if o.whole_batch else n
         logits = [network(x).logits for network in (self.network_1, self.network_2)]
         p = [probabilities(one) for one in logits]
-        pseudo = [one.argmax(1) for one in p]
+        pseudo = [most_probable(one) for one in p]
         labeled = [supervised_terms(z[:n], q[:n], batch.label) for z, q in zip(logits, p, strict=True)]
         terms = {name: labeled[0][name] + labeled[1][name] for name in labeled[0]}
         taught = (cross_entropy(logits[i][first:], pseudo[1 - i][first:]) for i in (0, 1))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ssmis_core.batches import Batch
 from ssmis_core.errors import UserError
-from ssmis_core.losses import one_hot
+from ssmis_core.losses import most_probable, one_hot
 from ssmis_core.methods.base import Card
 from ssmis_core.methods.vat import VAT, VATOptions
 from ssmis_core.networks import Output
@@ -94,7 +94,7 @@ class SSNet(VAT):
         if not self.options.separation:
             return {}, 0.0
         # labels where there are some, the network's own answer elsewhere
-        label = torch.cat([batch.label, p[batch.num_labeled :].argmax(1)])
+        label = torch.cat([batch.label, most_probable(p[batch.num_labeled :])])
         with torch.autocast(p.device.type, enabled=False):
             return self.separation(output.features, p, label, batch, views), self.options.separation_weight
 
@@ -104,7 +104,7 @@ class SSNet(VAT):
         """L_cs of the labeled half and of the unlabeled one; before, the memory takes in what is predicted right."""
         memory, n = self.memory, batch.num_labeled
         member = one_hot(label, self.num_classes)[:, 0 if self.options.background else 1 :]
-        right = (p[:n].argmax(1) == label[:n])[:, None]
+        right = (most_probable(p[:n]) == label[:n])[:, None]
         entered, rank = self.remember(as_rows(features[:n]), as_rows(member[:n] * right))
         scores = None
         if self.options.prototype_selectors:

@@ -20,6 +20,7 @@ from ssmis_core.losses import (
     PSEUDO_LOSSES,
     confident_regions,
     dice_loss,
+    most_probable,
     negative_entropy,
     negative_entropy_map,
     probabilities,
@@ -190,7 +191,7 @@ class TraCoCo(CoTraining):
         term = pseudo_label_loss(o.pseudo_loss, logits, q[n:], **regions)
         if not o.pseudo_dice:
             return term
-        return 0.5 * (term + dice_loss(probabilities(logits), q[n:].argmax(dim=1), background=True))
+        return 0.5 * (term + dice_loss(probabilities(logits), most_probable(q[n:]), background=True))
 
     def noisy(self, x: Tensor, name: str, draws: Draws) -> Tensor:
         """What a student sees: the image with uniform noise."""

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ssmis_core import losses
-from ssmis_core.losses import cross_entropy, dice_loss, masked_mse, one_hot, probabilities, soft_mask_dice
+from ssmis_core.losses import (
+    cross_entropy,
+    dice_loss,
+    masked_mse,
+    most_probable,
+    one_hot,
+    probabilities,
+    soft_mask_dice,
+)
 
 SHAPES = [(5, 4), (4, 3, 2)]
 KS = [2, 3, 4]
@@ -25,6 +33,16 @@ def random_logits(num_classes: int, shape: tuple[int, ...], *, batch: int = 2, s
 def random_label(num_classes: int, shape: tuple[int, ...], *, batch: int = 2, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(num_classes, (batch, *shape), generator=generator)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("num_classes", KS)
+def test_the_most_probable_class_is_the_first_of_the_highest(num_classes: int, shape: tuple[int, ...]) -> None:
+    p = probabilities(random_logits(num_classes, shape)).round(decimals=1)  # many are equal
+    first = p.flatten(2).permute(0, 2, 1).tolist()
+    expected = [[values.index(max(values)) for values in sample] for sample in first]
+    found = most_probable(p)
+    assert found.dtype == torch.int64 and found.flatten(1).tolist() == expected
 
 
 @pytest.mark.parametrize("shape", SHAPES)

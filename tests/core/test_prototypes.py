@@ -156,32 +156,38 @@ def test_the_memory_takes_no_gradient_and_is_state() -> None:
 
 @given(st.integers(0, 1000), st.integers(2, 30))
 def test_masked_batch_norm_is_batch_norm_of_the_rows_taken_out(seed: int, rows: int) -> None:
-    x, mask = 3 * random(30, 5, seed=seed) + 2, torch.zeros(30)
+    x, mask = 3 * random(30, 4, seed=seed).double() + 2, torch.zeros(30)
     mask[torch.randperm(30, generator=torch.Generator().manual_seed(seed))[:rows]] = 1
-    masked, plain = MaskedBatchNorm(5), nn.BatchNorm1d(5)
+    masked, plain = MaskedBatchNorm(5).double(), nn.BatchNorm1d(5).double()
+    linear, same = nn.Linear(4, 5).double(), nn.Linear(4, 5).double()
     for norm in (masked, plain):
         nn.init.constant_(norm.weight, 1.5), nn.init.constant_(norm.bias, 0.5)
+    same.load_state_dict(linear.state_dict())
     inside = mask > 0
     ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-    y, expected = masked(ours, mask)[inside], plain(theirs[inside])
-    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
+    y, expected = masked(linear, ours, mask)[inside], plain(same(theirs[inside]))
+    torch.testing.assert_close(y, expected)
     for name, value in plain.named_buffers():
-        torch.testing.assert_close(masked.get_buffer(name), value, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(masked.get_buffer(name), value)
     (y**3).sum().backward(), (expected**3).sum().backward()
-    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-2)
+    pairs = [(ours, theirs), *zip(linear.parameters(), same.parameters(), strict=True)]
+    pairs += zip(masked.parameters(), plain.parameters(), strict=True)
+    for mine, other in pairs:
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-6, atol=1e-6)
     masked.eval(), plain.eval()
     plain.load_state_dict(masked.state_dict())
-    assert torch.equal(masked(x, mask), plain(x))
+    assert torch.equal(masked(linear, x, mask), plain(linear(x)))
 
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_masked_batch_norm_without_rows_is_finite_and_keeps_its_statistics(rows: int) -> None:
-    norm, mask, x = MaskedBatchNorm(5), torch.zeros(6), random(6, 5).requires_grad_()
+    norm, linear, mask, x = MaskedBatchNorm(5), nn.Linear(4, 5), torch.zeros(6), random(6, 4).requires_grad_()
     mask[:rows] = 1
     before = {name: value.clone() for name, value in norm.named_buffers()}
-    y = norm(x, mask)
+    y = norm(linear, x, mask)
     y.sum().backward()
     assert bool(y.isfinite().all()) and x.grad is not None and bool(x.grad.isfinite().all())
+    assert all(bool(one.grad.isfinite().all()) for one in linear.parameters() if one.grad is not None)
     assert all(torch.equal(value, norm.get_buffer(name)) for name, value in before.items())
 
 
