@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from machine import machine
 
-from ssmis_core.batches import Batches
+from ssmis_core.batches import Batches, Sampling
 from ssmis_core.configuration import Configuration, configure
 from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.draws import Clock, Draws
@@ -97,16 +97,18 @@ def measure(found: dict[Key, Contestant], rounds: int) -> list[dict[str, Any]]:
 
 
 class Contestant:
-    """A method in training on the shared volumes."""
+    """A method in training on the shared volumes, with its own batch or a given one."""
 
-    def __init__(self, config: Configuration, data: Dataset, bank: VolumeBank):
+    def __init__(self, config: Configuration, data: Dataset, bank: VolumeBank, sampling: Sampling | None = None):
         torch.manual_seed(0)
         shape = {"num_classes": data.num_classes, "dims": data.dims, "channels": data.channels}
         method = create_method(config.method, variant=config.variant, **shape, **config.options)
         memory_format = torch.channels_last_3d if data.dims == 3 else torch.channels_last
         self.method: Method = method.to(memory_format=memory_format).train()
         cases = range(LABELED), range(LABELED, LABELED + UNLABELED)
-        self.batches = Batches(bank, labeled=cases[0], unlabeled=cases[1], patch=config.patch, sampling=method.sampling)
+        self.batches = Batches(
+            bank, labeled=cases[0], unlabeled=cases[1], patch=config.patch, sampling=sampling or method.sampling
+        )
         self.config, self.stages, self.turns = config, method.stages(config.iterations), 0
 
     def facts(self) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """Writes the tables of a page of docs/ anew from the measured CSV files.
 
-    python benchmarks/page_tables.py docs/baselines.md
+    python benchmarks/page_tables.py docs/baselines.md docs/speed.md
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`: that of benchmarks/results/NAME_means.csv and
-NAME_pairs.csv, which compare.py writes.
+A table ends at `<!-- end -->` and begins at one of:
+
+    <!-- table NAME -->                         a comparison: results/NAME_means.csv and _pairs.csv of compare.py
+    <!-- rows NAME column=Title column -->      columns of results/NAME.csv as they stand, _ in a title for a space
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from ssmis_core.files import read_csv, write_text
 from ssmis_core.methods import METHODS, method_class
 
 RESULTS = Path(__file__).parent / "results"
-TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- (table|rows) (\w+)([^\n]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = ("Method", "seeds", "Dice %", "95HD", "ASD", "Dice minus supervised", "p (Holm)", "missed", "s/run")
 BASELINE = " minus supervised"
+Table = Sequence[Sequence[str]]
 
 
 def main(*pages: str) -> int:
@@ -32,10 +35,31 @@ def main(*pages: str) -> int:
 
 def renewed(text: str) -> str:
     """The page with its tables as the results are."""
-    return TABLE.sub(lambda found: found[1] + "\n" + table(found[2]) + "\n\n" + found[3], text)
+    return TABLE.sub(lambda found: f"{found[1]}\n{markdown(made(*found.group(2, 3, 4)))}\n\n{found[5]}", text)
 
 
-def table(name: str) -> str:
+def made(kind: str, name: str, columns: str) -> Table:
+    return comparison(name) if kind == "table" else as_measured(name, columns.split())
+
+
+def markdown(rows: Table) -> str:
+    """The first row is the head."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))
+
+
+def as_measured(name: str, columns: Sequence[str]) -> Table:
+    """Columns of a measurement, under the titles that are given for them."""
+    titles = dict(one.split("=", 1) if "=" in one else (one, one) for one in columns)
+    rows = [[shown(row[column]) for column in titles] for row in read_csv(RESULTS / f"{name}.csv")]
+    return [[title.replace("_", " ") for title in titles.values()], *rows]
+
+
+def shown(value: object) -> str:
+    """A cell; empty where nothing was measured, which a column of numbers has NaN for."""
+    return f"{value}" if value == value else ""
+
+
+def comparison(name: str) -> Table:
     """The best first."""
     differences = {
         row["comparison"].removesuffix(BASELINE): row
@@ -43,8 +67,7 @@ def table(name: str) -> str:
         if (row["metric"], row["over"]) == ("dice", "cases") and row["comparison"].endswith(BASELINE)
     }
     means = sorted(read_csv(RESULTS / f"{name}_means.csv"), key=lambda row: -row["dice"])
-    rows = [HEAD, ["---"] * len(HEAD), *(list(cells(row, differences.get(row["name"]))) for row in means)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return [HEAD, *(list(cells(row, differences.get(row["name"]))) for row in means)]
 
 
 def cells(mean: Mapping[str, Any], difference: Mapping[str, Any] | None) -> Iterator[str]:

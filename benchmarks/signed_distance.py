@@ -96,14 +96,18 @@ def compare(masks: torch.Tensor, device: str, rounds: int) -> dict[str, object]:
 
 def scipys(masks: torch.Tensor) -> torch.Tensor:
     """The same maps by scipy, mask by mask."""
-    maps = []
-    for inside in masks.numpy():
-        outer, inner = ndimage.distance_transform_edt(~inside), ndimage.distance_transform_edt(inside)
-        signed = outer / outer.max() - inner / inner.max()
-        cross = ndimage.generate_binary_structure(inside.ndim, 1)
-        signed[inside & ~ndimage.binary_erosion(inside, cross, border_value=1)] = 0.0
-        maps.append(signed.astype(np.float32))
-    return torch.from_numpy(np.stack(maps))
+    return torch.from_numpy(np.stack([scipy_map(inside) for inside in masks.numpy()]))
+
+
+def scipy_map(inside: np.ndarray) -> np.ndarray:
+    """The signed distance map of one boolean mask; 0 for one without a boundary."""
+    if inside.all() or not inside.any():
+        return np.zeros(inside.shape, np.float32)
+    outer, inner = ndimage.distance_transform_edt(~inside), ndimage.distance_transform_edt(inside)
+    signed = outer / outer.max() - inner / inner.max()
+    cross = ndimage.generate_binary_structure(inside.ndim, 1)
+    signed[inside & ~ndimage.binary_erosion(inside, cross, border_value=1)] = 0.0
+    return signed.astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@
 DIR of --la is the folder of the data set "la". --released holds checkouts of the authors' repositories: SS-Net, UG-MCL,
 TraCoCo and shuaiAIMedcalLab (CPAM+TRCM). Both sides train on the same volumes with the script's own networks, batch and
 patch, and do all that an iteration takes: loading, cropping, losses, backward, optimiser, averaged teacher. Ours is
-`train` with the full preset and the variant "released". They take turns, an iteration each, and which goes first
-rotates. That both compute the same is shown by the tests on the values that the released functions returned; here
-the floating point operations of an iteration are counted on both sides, and the share of convolutions in its time.
---ours names how ours computes, several at once: float32 or bf16, and compiled or not (bf16+compile).
+`train` with the full preset and the variant "released". They take turns, and which goes first rotates: an iteration
+that is not timed, since a machine may have taken the memory of the side that waited, and --timed ones that are. That
+both compute the same is shown by the tests on the values that the released functions returned; here the floating point
+operations of an iteration are counted on both sides, and its time by kind of operation. --ours names how ours computes,
+several at once: float32 or bf16, and compiled or not (bf16+compile).
 
 On a CPU the published patch takes up to a minute an iteration; --patch 80 80 48 is a smaller one on both sides.
 """
@@ -27,7 +28,7 @@ from typing import Any
 import torch
 from machine import machine, spread
 from released_code import PATCH, RELEASED, beside_released, train_released
-from turns import Watched, sides
+from turns import KINDS, Watched, sides
 
 from ssmis_core.configuration import configure
 from ssmis_core.files import write_csv
@@ -92,27 +93,29 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for number in range(options.rounds):
                 first = number % len(all_sides)
                 for one in all_sides[first:] + all_sides[:first]:
-                    spent[one.name].append(one.turn().seconds)
+                    one.turn()
+                    spent[one.name] += [one.turn().seconds for _ in range(options.timed)]
             plain = [one for one in all_sides if "+" not in one.name]  # what is compiled cannot be looked into
-            told = {one.name: (one.turn("operations").operations, one.turn("profile").convolutions) for one in plain}
+            told = {one.name: (one.turn("operations").operations, one.turn("profile").shares) for one in plain}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     patch = "x".join(map(str, options.patch))
     for how in options.ours:
         row: dict[str, Any] = {"device": device, "method": name, "patch": patch, "how": how, "rounds": options.rounds}
         for side, key in (("ours", how), ("released", RELEASED_SIDE)):
             row |= spread(side, spent[key])
-        row["ratio"] = round(median(spent[RELEASED_SIDE]) / median(spent[how]), 2)
+        row |= {"timed": len(spent[how]), "ratio": round(median(spent[RELEASED_SIDE]) / median(spent[how]), 2)}
         for side, key in (("ours", how), ("released", RELEASED_SIDE)):
-            operations, share = told.get(key, (None, None))
+            operations, shares = told.get(key, (None, None))
             row |= {f"{side}_gflop": operations and round(operations / 1e9, 1)}
-            row[f"{side}_convolutions"] = share and round(share, 3)
+            row |= {f"{side}_{kind}": shares and round(shares[kind], 3) for kind in (*KINDS, "other")}
         yield row
 
 
 def parse() -> argparse.Namespace:
     parser = beside_released(__doc__)
     parser.add_argument("--methods", nargs="+", default=list(RELEASED), choices=list(RELEASED))
-    parser.add_argument("--rounds", type=int, default=7, help="timed iterations of each side")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each side")
+    parser.add_argument("--timed", type=int, default=1, help="iterations of a turn that are timed")
     parser.add_argument("--warm-up", type=int, default=1, help="iterations before, beside the first")
     parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
     parser.add_argument("--ours", nargs="+", default=["float32"], choices=HOW, help="how ours computes")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,18 +20,27 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+KINDS = {  # of torch's operations, by what their names hold; all others are "other"
+    "convolution": ("conv",),
+    "normalisation": ("batch_norm", "group_norm", "instance_norm", "layer_norm"),
+    "product": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
+    "activation": ("relu", "threshold", "sigmoid", "softmax", "tanh"),
+    "noise": ("bernoulli", "uniform", "normal_", "rand", "dropout"),
+    "memory": ("aten::copy_", "aten::cat", "aten::fill_", "aten::zero_"),
+}
+
 
 @dataclass(frozen=True)
 class Iteration:
     """What an iteration took.
 
     seconds: of the clock. operations: floating point operations of convolutions and matrix products, forward and
-    backward, or None where they were not counted. convolutions: their share of the time inside torch's operations.
+    backward, or None where they were not counted. shares: of the time inside torch's operations, by their kind.
     """
 
     seconds: float
     operations: int | None = None
-    convolutions: float | None = None
+    shares: Mapping[str, float] | None = None
 
 
 class Watched:
@@ -53,9 +62,13 @@ class Watched:
         seconds = perf_counter() - self.began
         self.watching.close()
         operations = self.counter.get_total_flops() if self.counter else None
-        share = convolutions(self.profiler) if self.profiler else None
+        shares = None
+        if self.profiler:
+            on_gpu = torch.cuda.is_available()
+            events = self.profiler.key_averages()
+            shares = by_kind((e.key, e.self_device_time_total if on_gpu else e.self_cpu_time_total) for e in events)
         self.counter = self.profiler = None
-        self.pipe.send(Iteration(seconds, operations, share))
+        self.pipe.send(Iteration(seconds, operations, shares))
         self.wait()
 
     def wait(self) -> None:
@@ -126,15 +139,14 @@ def sides(trainings: Mapping[str, tuple[Callable[..., None], tuple[Any, ...]]], 
             side.process.kill()
 
 
-def convolutions(profiler: profile) -> float:
-    """The share of convolutions, forward and backward, in the time inside torch's operations."""
-    on_gpu = torch.cuda.is_available()
-    spent: dict[bool, float] = {True: 0.0, False: 0.0}
-    for event in profiler.key_averages():
-        if event.key.startswith(("aten::", "autograd::")) or "conv" in event.key:
-            own = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-            spent["conv" in event.key] += own
-    return spent[True] / max(sum(spent.values()), 1e-12)
+def by_kind(events: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """The share of each kind in the time of torch's operations (name, own time); what is none of them is left out."""
+    spent = dict.fromkeys((*KINDS, "other"), 0.0)
+    for name, own in events:
+        if name.startswith(("aten::", "autograd::")):
+            kind = next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), "other")
+            spent[kind] += own
+    return {kind: own / max(sum(spent.values()), 1e-12) for kind, own in spent.items()}
 
 
 def synchronise() -> None:

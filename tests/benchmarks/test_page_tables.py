@@ -18,6 +18,18 @@ def test_the_tables_of_the_pages_are_those_of_the_results(script: Callable[[str]
     assert script("page_tables").renewed(page) == page
 
 
+def test_measurements_are_shown_as_they_stand_under_the_titles_of_the_page(
+    script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = script("page_tables")
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    write_csv(tmp_path / "steps.csv", [{"method": "ssnet", "ours_s": 1.5, "ratio": 1.31}, {"method": "ugmcl"}])
+    page = module.renewed("<!-- rows steps method ours_s=Ours,_seconds -->\nold\n<!-- end -->\nafter")
+    lines = page.splitlines()
+    assert lines[2:6] == ["| method | Ours, seconds |", "| --- | --- |", "| ssnet | 1.5 |", "| ugmcl |  |"]
+    assert "old" not in page and page.endswith("<!-- end -->\nafter")
+
+
 def test_a_table_has_the_best_first_and_the_difference_from_supervised(
     script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def test_a_training_that_fails_ends_the_comparison(turns: ModuleType, toy: Modul
         pass
 
 
-def test_operations_and_the_share_of_convolutions_are_told_when_they_are_asked_for(
+def test_operations_and_the_shares_of_their_kinds_are_told_when_they_are_asked_for(
     turns: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def end(code: int) -> Any:
@@ -100,4 +100,12 @@ def test_operations_and_the_share_of_convolutions_are_told_when_they_are_asked_f
     products = 2 * 8 * 8 * 3 * 5 * 9  # samples, voxels, channels in and out, voxels of the kernel
     assert counted.operations == 2 * 2 * products  # multiply and add, forward and the weights' gradient
     assert first.operations is plain.operations is profiled.operations is None
-    assert 0.0 < profiled.convolutions < 1.0 and plain.convolutions is None
+    assert plain.shares is None and sum(profiled.shares.values()) == pytest.approx(1.0)
+    assert 0.0 < profiled.shares["convolution"] < 1.0 and profiled.shares["normalisation"] == 0.0
+
+
+def test_operations_are_of_one_kind_each_and_what_is_none_of_torch_does_not_count(turns: ModuleType) -> None:
+    told = {"aten::mkldnn_convolution": 4.0, "aten::convolution_backward": 2.0, "aten::native_batch_norm": 1.0}
+    told |= {"aten::linalg_vector_norm": 1.0, "ProfilerStep*": 90.0}
+    shares = turns.by_kind(told.items())
+    assert shares == {kind: 0.0 for kind in shares} | {"convolution": 0.75, "normalisation": 0.125, "other": 0.125}

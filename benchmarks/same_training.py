@@ -1,0 +1,111 @@
+"""Do the fast paths train to the same result? Dice of trainings with them and without, seed by seed.
+
+    python benchmarks/same_training.py --out benchmarks/results/same_training.csv --folder DIR
+
+Each method's quick budget on the 2D phantom. Both paths see the same batches and the same noise:
+
+    fast    compiled networks, channels-last, the package's own distance transform and group normalisation
+    plain   torch's eager operations on contiguous features, scipy's distance transform, torch's group normalisation
+
+They round differently, and a training magnifies that until two runs of a seed are as good as two seeds. So the fast
+path is in order when the means over seeds differ by no more than the seeds do. A row a training; runs lie in DIR, and
+those that are finished are not trained anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from machine import machine
+from signed_distance import scipy_map
+
+from ssmis_core import Run, configure, evaluate_run, train
+from ssmis_core.files import write_csv
+from ssmis_core.networks.layers import GroupNorm
+from ssmis_core.progress import silent
+
+PATHS = ("fast", "plain")
+METHODS = ("dtc", "ugmcl", "ssnet")  # signed distances; Monte-Carlo passes and a teacher; class separation
+
+
+def main() -> int:
+    options = parse()
+    if options.one:
+        method, path, seed = options.one.split("/")
+        return run(method, path, int(seed), options)
+    rows: list[dict[str, Any]] = []
+    for method in options.methods:
+        dice: dict[str, list[float]] = {path: [] for path in PATHS}
+        for seed in options.seeds:
+            for path in PATHS:
+                # a process of its own: what is compiled, or stood in for, is then of one training alone
+                one = [*sys.argv[1:], "--one", f"{method}/{path}/{seed}"]
+                subprocess.run([sys.executable, __file__, *one], check=True)
+                done = Run(folder(options, method, path, seed))
+                dice[path].append(done.summary["mean"]["dice"])
+                told = {"method": method, "path": path, "seed": seed, "iterations": done.info["iterations_done"]}
+                rows.append(
+                    {**machine(("torch", "scipy"), threads=options.threads), **told, "dice": round(dice[path][-1], 4)}
+                )
+                print(*(f"{key}={value}" for key, value in told.items()), rows[-1]["dice"], flush=True)
+        fast, plain = (dice[path] for path in PATHS)
+        if len(fast) > 1:
+            spread = max(stdev(fast), stdev(plain))
+            print(
+                f"{method}: means differ by {mean(fast) - mean(plain):+.4f}; seeds spread by {spread:.4f}", flush=True
+            )
+        write_csv(options.out, rows)
+    return 0
+
+
+def run(method: str, path: str, seed: int, options: argparse.Namespace) -> int:
+    """Train and score one."""
+    torch.set_num_threads(options.threads)
+    budget: dict[str, Any] = {"iterations": options.iterations} if options.iterations else {}
+    config = configure(method, dataset_options={"dims": 2}, labeled=4, seed=seed, compile=path == "fast", **budget)
+    where = folder(options, method, path, seed)
+    with plain() if path == "plain" else ExitStack():
+        train(config, run_dir=where, report=silent)
+        if not (where / "summary.json").is_file():
+            evaluate_run(where, save_predictions=False)
+    return 0
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Inside, torch and scipy do what the package has ways of its own for."""
+    with ExitStack() as stack:
+        for name in ("channels_last", "channels_last_3d"):
+            stack.enter_context(patch.object(torch, name, torch.contiguous_format))
+        stack.enter_context(patch("ssmis_core.geometry._signed_distance_one", scipy_map))
+        stack.enter_context(patch.object(GroupNorm, "forward", torch.nn.GroupNorm.forward))
+        yield
+
+
+def folder(options: argparse.Namespace, method: str, path: str, seed: int) -> Path:
+    return Path(options.folder) / f"{method}-{path}-{seed}"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    parser.add_argument("--folder", type=Path, required=True, help="where the runs lie")
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--iterations", type=int, help="default: of the quick preset")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # METHOD/PATH/SEED: train that one
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The plain path is torch's and scipy's, and computes what the fast one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from unittest.mock import patch
+
+import torch
+from scipy import ndimage
+
+from ssmis_core import geometry
+from ssmis_core.networks.layers import GroupNorm
+
+
+def test_inside_the_plain_path_torch_and_scipy_compute_and_the_results_are_the_same(
+    script: Callable[[str], ModuleType],
+) -> None:
+    module = script("same_training")
+    masks = torch.zeros(3, 12, 11, dtype=torch.bool)
+    masks[0, 3:7, 2:9], masks[1] = True, True  # an object, a full mask and an empty one
+    norm, x = GroupNorm(2, 4), torch.rand(2, 4, 6, 5).contiguous(memory_format=torch.channels_last)
+    fast = geometry.signed_distance(masks), norm(x)
+    with (
+        module.plain(),
+        patch.object(ndimage, "distance_transform_edt", wraps=ndimage.distance_transform_edt) as scipys,
+    ):
+        plain = geometry.signed_distance(masks), norm(x)
+        assert scipys.call_count == 2 and torch.channels_last == torch.contiguous_format
+    assert torch.channels_last != torch.contiguous_format
+    for ours, theirs in zip(fast, plain, strict=True):
+        torch.testing.assert_close(ours, theirs)
