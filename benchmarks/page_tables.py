@@ -5,7 +5,8 @@
 A table ends at `<!-- end -->` and begins at one of:
 
     <!-- table NAME -->                         a comparison: results/NAME_means.csv and _pairs.csv of compare.py
-    <!-- rows NAME column=Title column -->      columns of results/NAME.csv as they stand, _ in a title for a space
+    <!-- rows NAME column=Title column -->      columns of results/NAME.csv as they stand, _ in a title for a space;
+                                                column:value keeps the rows that have it
 """
 
 from __future__ import annotations
@@ -49,9 +50,13 @@ def markdown(rows: Table) -> str:
 
 def as_measured(name: str, columns: Sequence[str]) -> Table:
     """Columns of a measurement, under the titles that are given for them."""
-    titles = dict(one.split("=", 1) if "=" in one else (one, one) for one in columns)
-    rows = [[shown(row[column]) for column in titles] for row in read_csv(RESULTS / f"{name}.csv")]
-    return [[title.replace("_", " ") for title in titles.values()], *rows]
+    wanted = [one.split(":", 1) for one in columns if ":" in one]
+    titles = dict(one.split("=", 1) if "=" in one else (one, one) for one in columns if ":" not in one)
+    measured = [row for row in read_csv(RESULTS / f"{name}.csv") if all(shown(row[c]) == v for c, v in wanted)]
+    return [
+        [title.replace("_", " ") for title in titles.values()],
+        *([shown(row[c]) for c in titles] for row in measured),
+    ]
 
 
 def shown(value: object) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from ssmis_core.connected_components import batched_largest_component
 from ssmis_core.inference import keep_largest_component
 
 
@@ -24,11 +25,22 @@ def hard_label(prob: Tensor, threshold: float = 0.5) -> Tensor:
 def largest_components(label: Tensor, num_classes: int) -> Tensor:
     """Of every sample and foreground class the largest connected component; the rest becomes 0 (background).
 
-    label: integers [batch, *spatial], 2D (8 neighbours) or 3D (26). The components are found on the CPU, so a tensor
-    on another device is brought there and back. Source: BCP and CPAM (K = 2); BCP on ACDC (a class at a time).
+    label: integers [batch, *spatial], 2D (8 neighbours) or 3D (26). Source: BCP and CPAM (K = 2); BCP on ACDC (a class
+    at a time).
     """
+    if label.device.type != "cpu":
+        return batched_largest_components(label, num_classes)
     kept = [torch.from_numpy(keep_largest_component(one, num_classes)) for one in label.cpu().numpy()]
     return torch.stack(kept).to(label.device)
+
+
+def batched_largest_components(label: Tensor, num_classes: int) -> Tensor:
+    """`largest_components` in plain tensor operations, on any device."""
+    classes = torch.arange(1, num_classes, device=label.device, dtype=label.dtype)
+    classes = classes.reshape(-1, *[1] * (label.ndim - 1))
+    masks = label[:, None] == classes  # [batch, K - 1, *spatial]
+    kept = batched_largest_component(masks.flatten(0, 1)).reshape(masks.shape)
+    return (kept * classes).sum(1, dtype=label.dtype)
 
 
 def reliable_region(predicted: Iterable[Tensor], label: Tensor, side: Tensor) -> Tensor:

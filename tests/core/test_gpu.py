@@ -12,7 +12,10 @@ import torch
 from ssmis_core import Run, evaluate_run
 from ssmis_core.configuration import Configuration
 from ssmis_core.devices import choose_device
+from ssmis_core.distance_transform import distance_transform
+from ssmis_core.geometry import signed_distance
 from ssmis_core.methods import METHODS
+from ssmis_core.pseudo_labels import largest_components
 
 pytestmark = pytest.mark.gpu
 Tiny = Callable[..., Configuration]
@@ -53,6 +56,21 @@ def test_the_first_losses_in_float32_are_those_of_the_cpu(tiny: Tiny, quietly: Q
     there = quietly(config, tmp_path / "cuda", device="cuda")
     here = quietly(config, tmp_path / "cpu", device="cpu")
     torch.testing.assert_close(numbers(there), numbers(here), rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(70, 61), (33, 40, 28)])
+def test_what_is_found_on_the_device_is_what_the_cpu_finds(shape: tuple[int, ...]) -> None:
+    """Signed distances, distances in mm and largest components take other ways there."""
+    noise = torch.rand((3, *shape), generator=torch.Generator().manual_seed(0))
+    label = (noise > 0.6).long() + (noise > 0.9)
+    label[0] = 0
+    spacing = (1.5, 0.5, 3.0)[: len(shape)]
+    for found in (
+        lambda x: largest_components(x, 3),
+        lambda x: signed_distance(x > 0),
+        lambda x: distance_transform(x > 0, spacing),
+    ):
+        torch.testing.assert_close(found(label.cuda()).cpu(), found(label), rtol=1e-5, atol=1e-6)
 
 
 def test_going_on_after_a_stop_gives_the_same_losses(
