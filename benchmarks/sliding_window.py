@@ -42,6 +42,7 @@ def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # on both sides: results in float32 are to be equal
     try:
         data = open_dataset("la", options.la)
         with tempfile.TemporaryDirectory() as folder:

@@ -20,6 +20,9 @@ DataOptions = Annotated[
     typer.Option(metavar="KEY=VALUE", help="Option of the data set, such as dims=2; may be given again."),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+Precision = Annotated[
+    str, typer.Option(metavar="float32|bf16", help="Of the network's passes: bf16 is faster on a GPU, and coarser.")
+]
 LargestComponent = Annotated[
     bool, typer.Option("--largest-component", help="Keep only the largest component of each class.")
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssmis_core.cli_options import Counter, DataOptions, DataRoot, Device, LargestComponent, RunPath
+from ssmis_core.cli_options import Counter, DataOptions, DataRoot, Device, LargestComponent, Precision, RunPath
 from ssmis_core.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def evaluate(
     largest_component: LargestComponent = False,
     data_root: DataRoot = None,
     device: Device = "auto",
+    precision: Precision = "float32",
 ) -> None:
     """Score a run on whole scans.
 
@@ -175,7 +176,8 @@ def evaluate(
       ssmis evaluate runs/hearts --data-root data/nifti_folder/other_hospital
     """
     opened = _open_run(run)
-    _evaluate(opened, split=split, empty=empty, largest_component=largest_component, data_root=data_root, device=device)
+    choices: dict[str, Any] = {"split": split, "empty": empty, "largest_component": largest_component}
+    _evaluate(opened, data_root=data_root, device=device, precision=precision, **choices)
 
 
 def predict(
@@ -184,6 +186,7 @@ def predict(
     output: Output = None,
     largest_component: LargestComponent = False,
     device: Device = "auto",
+    precision: Precision = "float32",
     overwrite: Overwrite = False,
 ) -> None:
     """Label one image with a trained run.
@@ -200,9 +203,8 @@ def predict(
     from ssmis_core.prediction import predict_file
 
     opened = _open_run(run)
-    done = predict_file(
-        opened, image, output=output, device=device, largest_component=largest_component, overwrite=overwrite
-    )
+    how: dict[str, Any] = {"device": device, "largest_component": largest_component, "precision": precision}
+    done = predict_file(opened, image, output=output, overwrite=overwrite, **how)
     print(f"{image}: {done.note}")
     if done.warning:
         print(f"ssmis: warning: {image}: {done.warning}", file=sys.stderr)
@@ -235,7 +237,7 @@ def _train(
         if run.status == "interrupted":
             raise typer.Exit(130)
     elif evaluate:
-        _evaluate(run, split="test", empty="nan", largest_component=False, data_root=data_root, device=device)
+        _evaluate(run, data_root=data_root, device=device)
     else:
         print(f"run folder: {run.path} (not evaluated: ssmis evaluate {run.path})")
 
@@ -252,9 +254,7 @@ def _check_test_files(config: Configuration, data_root: Path | None) -> None:
             pass
 
 
-def _evaluate(
-    run: Run, *, split: str, empty: str, largest_component: bool, data_root: Path | None, device: str
-) -> None:
+def _evaluate(run: Run, *, empty: str = "nan", **how: Any) -> None:
     """Evaluate, with progress on stderr and the table on stdout."""
     from ssmis_core import cli_tables
     from ssmis_core.evaluation import evaluate_run
@@ -262,8 +262,7 @@ def _evaluate(
 
     if empty not in EMPTY_POLICIES:
         raise unknown("empty policy", empty, EMPTY_POLICIES)
-    choices: dict[str, Any] = {"split": split, "empty": empty, "largest_component": largest_component}
-    summary = evaluate_run(run, data_root=data_root, device=device, report=Counter("evaluated"), **choices)
+    summary = evaluate_run(run, empty=empty, report=Counter("evaluated"), **how)
     print(cli_tables.results(summary))
     print(cli_tables.conventions(summary, iterations=run.config.iterations))
     print(f"run folder: {run.path}")

@@ -70,6 +70,8 @@ def conventions(summary: Mapping[str, Any], *, iterations: int) -> str:
         lines.append("Grid: that of each scan's own file, where its label lies; voxels and mm are that file's.")
     if "external" in said:
         lines.append(f"Other scans than the run's: {said['external']}.")
+    if "precision" in said:
+        lines.append(f"Precision of the network's passes: {said['precision']}.")
     if "voxel_size" in said:
         lines.append(f"Voxel size: {said['voxel_size']}.")
     return "\n".join(lines)

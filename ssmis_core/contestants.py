@@ -17,7 +17,7 @@ from ssmis_core.scored_runs import Scored, Setting, data_in_words, score
 HOW = ("seed", "log_every", "deterministic", "compile")  # settings that make no other contestant
 PLACE = ("method", "variant", "dataset", "preset", "labeled")  # of a configuration: what has a place of its own
 TOLD = ("imported", "sha256", "trained to")  # settings that names tell in words
-CONVENTIONS = ("empty", "largest_component", "split", "hd95", "asd", "distances", "grid")  # of a summary
+CONVENTIONS = ("empty", "largest_component", "split", "hd95", "asd", "distances", "grid", "precision")  # of a summary
 
 
 def planned(

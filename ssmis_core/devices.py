@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
-from ssmis_core.errors import UserError
+from ssmis_core.errors import UserError, unknown
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -32,6 +33,32 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Mixed precision for a forward pass: "bf16", "float32", or "auto" (bf16 on CUDA, float32 elsewhere)."""
     enabled = precision == "bf16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+@contextmanager
+def inference_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """Forward passes of a trained network: "float32", or "bf16", which is faster on a GPU and rounds to 3 digits.
+
+    float32 is whole: a GPU may not shorten the numbers it multiplies (TF32), which moves a probability by up to 1e-3.
+    UserError for another precision.
+    """
+    if precision not in ("float32", "bf16"):
+        raise unknown("precision", precision, ("float32", "bf16"))
+    kinds: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [kind.allow_tf32 for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.allow_tf32 = False
+        with autocast(precision, device):
+            yield
+    finally:
+        for kind, allowed in zip(kinds, before, strict=True):
+            kind.allow_tf32 = allowed
+
+
+def has_room(device: torch.device, nbytes: int) -> bool:
+    """Whether a device can keep so many bytes and has more than half of its free memory left; a CPU always."""
+    return device.type != "cuda" or nbytes < 0.4 * torch.cuda.mem_get_info(device)[0]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Truth
 from ssmis_core.datasets.cases import FILE_GRID, own_truth
 from ssmis_core.datasets.grids import on_original_grid
-from ssmis_core.devices import choose_device
+from ssmis_core.devices import choose_device, has_room, inference_precision
 from ssmis_core.errors import UserError
 from ssmis_core.evaluated_data import EvaluatedData, evaluated_data, scored_elsewhere
 from ssmis_core.files import alone, staged, write_atomic, write_json
@@ -36,37 +37,43 @@ DISTANCES = {
 
 
 def predict_probabilities(
-    method: Method, image: np.ndarray, config: Configuration, *, device: torch.device | str = "cpu"
-) -> torch.Tensor:
-    """Class probabilities [K, *spatial] of an image [C, *spatial], on the image's own grid.
-
-    The image is brought to the run's grid and scaled as in training, predicted window by window (of a volume whose
-    slices the network sees one by one: windows of one slice), and the probabilities brought back.
-    """
-    x, grid = torch.from_numpy(np.ascontiguousarray(image)).to(device), config.grid
-    predict = grid.predictor(partial(_predict, method))
-    patch, stride = grid.across(config.patch, 1), grid.across(config.stride, 1)
-    maps = sliding_window(method.prepare(grid.image(x)), predict, patch=patch, stride=stride)
-    return grid.back(maps, x.shape[1:])
-
-
-def _predict(method: Method, windows: torch.Tensor) -> torch.Tensor:
-    """`method.predict`; a window by itself goes in twice on a CPU, where torch convolves one small sample slowly."""
-    alone = len(windows) == 1 and windows.device.type == "cpu"
-    return method.predict(windows.repeat(2, *[1] * (windows.ndim - 1)))[:1] if alone else method.predict(windows)
-
-
-def predict_labels(
     method: Method,
     image: np.ndarray,
     config: Configuration,
     *,
     device: torch.device | str = "cpu",
-    largest_component: bool = False,
+    precision: str = "float32",
+) -> torch.Tensor:
+    """Class probabilities [K, *spatial] of an image [C, *spatial], on the image's own grid, in float32.
+
+    The image is brought to the run's grid and scaled as in training, predicted window by window (of a volume whose
+    slices the network sees one by one: windows of one slice), and the probabilities brought back. Image and
+    probabilities lie on the device; on the host where it has no room for them, and then only windows are on the device.
+    precision: of the network's passes, see `inference_precision`.
+    """
+    device, grid = torch.device(device), config.grid
+    held = 4 * math.prod(image.shape[1:]) * (2 * len(image) + 3 * method.num_classes)  # on both grids, and the sums
+    x = torch.from_numpy(np.ascontiguousarray(image)).to(device if has_room(device, held) else "cpu")
+    predict = grid.predictor(partial(_predict, method, device))
+    patch, stride = grid.across(config.patch, 1), grid.across(config.stride, 1)
+    with inference_precision(precision, device):
+        maps = sliding_window(method.prepare(grid.image(x)), predict, patch=patch, stride=stride)
+    return grid.back(maps, x.shape[1:])
+
+
+def _predict(method: Method, device: torch.device, windows: torch.Tensor) -> torch.Tensor:
+    """`method.predict`; a window by itself goes in twice on a CPU, where torch convolves one small sample slowly."""
+    windows = windows.to(device)
+    alone = len(windows) == 1 and device.type == "cpu"
+    return method.predict(windows.repeat(2, *[1] * (windows.ndim - 1)))[:1] if alone else method.predict(windows)
+
+
+def predict_labels(
+    method: Method, image: np.ndarray, config: Configuration, *, largest_component: bool = False, **how: Any
 ) -> np.ndarray:
-    """The most probable class of each voxel, uint8 [*spatial]; largest_component: keep one component a class."""
-    maps = predict_probabilities(method, image, config, device=device)
-    return decide(maps, largest_component=largest_component)
+    """The most probable class of each voxel, uint8 [*spatial]; largest_component: keep one component a class; how: see
+    `predict_probabilities`."""
+    return decide(predict_probabilities(method, image, config, **how), largest_component=largest_component)
 
 
 def decide(maps: torch.Tensor, *, largest_component: bool = False) -> np.ndarray:
@@ -82,12 +89,11 @@ def score_case(
     *,
     class_names: Sequence[str],
     truth: Truth | None = None,
-    device: torch.device | str = "cpu",
-    largest_component: bool = False,
     empty: str = "nan",
+    **how: Any,
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """(predicted labels on the case's grid, one row a foreground class); see `score_labels`."""
-    labels = predict_labels(method, case.image, config, device=device, largest_component=largest_component)
+    """(predicted labels on the case's grid, one row a foreground class); see `score_labels`, how: `predict_labels`."""
+    labels = predict_labels(method, case.image, config, **how)
     return labels, score_labels(labels, case, class_names=class_names, truth=truth, empty=empty)
 
 
@@ -126,6 +132,7 @@ def evaluate_run(
     split: str = "test",
     empty: str = "nan",
     largest_component: bool = False,
+    precision: str = "float32",
     save_predictions: bool = True,
     report: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
@@ -134,8 +141,9 @@ def evaluate_run(
     Of another list than the test list these are cases-<split>.csv, summary-<split>.json and predictions-<split>/.
     One's own scans (nifti_folder) are scored where their labels lie: on the grid of each scan's file. For them
     data_root may be another prepared folder than the run's; then <split> is external-<name> (see `evaluated_data`).
-    empty: what a missed object scores ("nan": distances not counted; "zero": as the papers do). Predictions need
-    nibabel; without it they are left out and the summary says so. Returns the summary.
+    empty: what a missed object scores ("nan": distances not counted; "zero": as the papers do). precision: "float32",
+    or "bf16" for speed on a GPU, which the summary then says. Predictions need nibabel; without it they are left out
+    and the summary says so. Returns the summary.
     """
     run = run if isinstance(run, Run) else Run(run)
     device = choose_device(device)
@@ -147,13 +155,13 @@ def evaluate_run(
     rows: list[dict[str, Any]] = []
     spacings: list[tuple[float, ...] | None] = []
     written = save_predictions and _has_nibabel()
-    how: dict[str, Any] = {"device": device, "largest_component": largest_component, "empty": empty}
+    how: dict[str, Any] = {"device": device, "largest_component": largest_component, "precision": precision}
     with alone(run.path, what="training or evaluation"):
         # staged, so that an evaluation that is stopped leaves the one before whole
         with staged(folder) as fresh, closing(dataset.stream(data.cases)) as cases:
             for number, case in enumerate(cases, start=1):
                 how["truth"] = dataset.truth(case)
-                labels, scores = score_case(method, case, config, class_names=dataset.class_names, **how)
+                labels, scores = score_case(method, case, config, class_names=dataset.class_names, empty=empty, **how)
                 rows += scores
                 spacings.append(case.spacing)
                 if written:
@@ -167,6 +175,7 @@ def evaluate_run(
         if save_predictions and not written:
             predictions += ": nibabel is not installed"
         choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
+        choices |= {} if precision == "float32" else {"precision": precision}
         return _record(run, rows, data, {**choices, **_data_notes(run, data, rows, spacings)})
 
 
@@ -287,8 +296,4 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _has_nibabel() -> bool:
-    try:
-        import nibabel  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("nibabel") is not None

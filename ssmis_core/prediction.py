@@ -67,6 +67,7 @@ def predict_file(
     output: str | os.PathLike[str] | None = None,
     device: str = "auto",
     largest_component: bool = False,
+    precision: str = "float32",
     overwrite: bool = False,
 ) -> Prediction:
     """Predict the labels of an image file and write them as NIfTI with the image's voxel-to-world matrix.
@@ -102,7 +103,8 @@ def predict_file(
 
     where = choose_device(device)
     method = run.method(where)
-    labels = predict_labels(method, file.image, config, device=where, largest_component=largest_component)
+    how: dict[str, Any] = {"largest_component": largest_component, "precision": precision}
+    labels = predict_labels(method, file.image, config, device=where, **how)
     if file.case is not None:
         labels, _ = on_original_grid(labels, file.case)
     labels = labels.reshape(file.shape)

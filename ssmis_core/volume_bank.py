@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssmis_core.augmentations import min_max, value_range
 from ssmis_core.datasets.cases import Case
+from ssmis_core.devices import has_room
 from ssmis_core.working_grid import WorkingGrid, rotated_box
 
 Range = tuple[Tensor, Tensor]
@@ -44,7 +45,7 @@ class VolumeBank:
         self._ranges: dict[str, Range] = {}
         for case in cases:
             self._add(case, num_classes)
-        if self.device.type == "cuda" and self.nbytes < 0.4 * torch.cuda.mem_get_info(self.device)[0]:
+        if self.device.type == "cuda" and has_room(self.device, self.nbytes):
             self._images = [image.to(self.device) for image in self._images]
             self._labels = [None if label is None else label.to(self.device) for label in self._labels]
 

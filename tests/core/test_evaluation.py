@@ -149,6 +149,39 @@ def test_the_largest_component_is_an_option_and_is_said(run: Run) -> None:
     assert evaluate_run(run, device="cpu", largest_component=True)["conventions"]["largest_component"] is True
 
 
+def test_float32_is_whole_and_another_precision_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    seen: list[list[bool]] = []
+    predict = Method.predict
+
+    def looking(self: Method, x: torch.Tensor) -> torch.Tensor:
+        seen.append([kind.allow_tf32 for kind in kinds])
+        return predict(self, x)
+
+    monkeypatch.setattr(Method, "predict", looking)
+    before = [kind.allow_tf32 for kind in kinds]
+    case, method = run.dataset().load("phantom-010"), run.method()
+    whole, short = (predict_probabilities(method, case.image, run.config, precision=p) for p in ("float32", "bf16"))
+    assert before == [True, False] == [kind.allow_tf32 for kind in kinds]  # torch's defaults, left as they were
+    assert seen and not any(map(any, seen))
+    assert short.dtype == torch.float32 and 0 < float((short - whole).abs().mean()) < 0.02
+
+    summary = evaluate_run(run, device="cpu", precision="bf16", save_predictions=False)
+    assert summary["conventions"]["precision"] == "bf16"
+    assert "precision" not in evaluate_run(run, device="cpu", save_predictions=False)["conventions"]
+
+
+def test_a_volume_for_which_a_device_has_no_room_is_predicted_from_the_host(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, method = run.dataset().load("phantom-010"), run.method()
+    expected = predict_probabilities(method, case.image, run.config)
+    asked: list[int] = []
+    monkeypatch.setattr("ssmis_core.evaluation.has_room", lambda device, nbytes: asked.append(nbytes))
+    assert torch.equal(predict_probabilities(method, case.image, run.config), expected)
+    assert asked == [4 * 32 * 32 * (2 * 1 + 3 * 3)]  # the image and the probabilities of 3 classes on both grids; sums
+
+
 def test_probabilities_come_back_on_the_images_own_grid(
     tiny: Callable[..., Configuration], quietly: Callable[..., Run], tmp_path: Path
 ) -> None:
@@ -166,8 +199,9 @@ def test_probabilities_come_back_on_the_images_own_grid(
         ({"split": "tets"}, r"unknown split 'tets'; did you mean 'test'"),
         ({"split": "validation"}, r"phantom has no validation list to evaluate on"),
         ({"empty": "none"}, r"unknown empty policy 'none'"),
+        ({"precision": "bf8"}, r"unknown precision 'bf8' \(known: bf16, float32\)"),
     ],
-    ids=["split", "no_list", "empty"],
+    ids=["split", "no_list", "empty", "precision"],
 )
 def test_what_cannot_be_evaluated_is_one_line(settings: dict[str, Any], message: str, run: Run) -> None:
     with pytest.raises(UserError, match=message):

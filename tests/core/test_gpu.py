@@ -13,6 +13,7 @@ from ssmis_core import Run, evaluate_run
 from ssmis_core.configuration import Configuration
 from ssmis_core.devices import choose_device
 from ssmis_core.distance_transform import distance_transform
+from ssmis_core.evaluation import predict_probabilities
 from ssmis_core.geometry import signed_distance
 from ssmis_core.methods import METHODS
 from ssmis_core.pseudo_labels import largest_components
@@ -71,6 +72,18 @@ def test_what_is_found_on_the_device_is_what_the_cpu_finds(shape: tuple[int, ...
         lambda x: distance_transform(x > 0, spacing),
     ):
         torch.testing.assert_close(found(label.cuda()).cpu(), found(label), rtol=1e-5, atol=1e-6)
+
+
+def test_a_volume_that_does_not_fit_is_predicted_window_by_window_from_the_host(
+    tiny: Tiny, quietly: Quietly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = quietly(tiny("supervised"), tmp_path / "run", device="cuda")
+    case, method = run.dataset().load("phantom-010"), run.method(torch.device("cuda"))
+    there = predict_probabilities(method, case.image, run.config, device="cuda")
+    monkeypatch.setattr("ssmis_core.evaluation.has_room", lambda device, nbytes: False)
+    here = predict_probabilities(method, case.image, run.config, device="cuda")
+    assert there.device.type == "cuda" and here.device.type == "cpu"
+    torch.testing.assert_close(here, there.cpu(), rtol=0, atol=1e-5)
 
 
 def test_going_on_after_a_stop_gives_the_same_losses(
