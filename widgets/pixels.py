@@ -35,11 +35,18 @@ def cut(volume: np.ndarray, index: int) -> np.ndarray:
 
 
 def line_of(mask: np.ndarray, spacing: Sequence[float] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The border of a 2D mask as x and y of one polyline (float32), its pieces parted by NaN."""
+    """The border of a 2D mask as x and y of one polyline (float32), its pieces parted by NaN; corners only."""
     from skimage.measure import find_contours
 
     padded = np.pad(np.asarray(mask, np.float32), 1)
-    pieces = [np.vstack([piece - 1, [[np.nan, np.nan]]]) for piece in find_contours(padded, 0.5)]
+    pieces = [np.vstack([corners(piece) - 1, [[np.nan, np.nan]]]) for piece in find_contours(padded, 0.5)]
     points = np.vstack(pieces) if pieces else np.full((1, 2), np.nan)
     points = points * np.asarray(spacing[:2] if spacing else (1.0, 1.0))
     return points[:, 0].astype(np.float32), points[:, 1].astype(np.float32)
+
+
+def corners(line: np.ndarray) -> np.ndarray:
+    """A polyline [N, 2] without the points inside its straight runs, which draw nothing: half of a border's points."""
+    steps = np.diff(line, axis=0)
+    turns = np.any(steps[1:] != steps[:-1], axis=1)
+    return line[np.concatenate([[True], turns, [True]])] if len(line) > 2 else line

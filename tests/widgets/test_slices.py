@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from ssmis_core.errors import UserError
 from widgets import style
 from widgets.cuts import MOST_SLICES, spread
-from widgets.pixels import best_slice, grey, line_of
+from widgets.pixels import best_slice, corners, grey, line_of
 from widgets.slices import Outline, Panel, class_outlines, panels
 
 
@@ -94,6 +95,29 @@ def test_a_border_lies_half_a_voxel_outside_of_the_voxels() -> None:
     assert np.nanmin(x) == 3.0 and np.nanmax(x) == 9.0
     assert np.nanmin(y) == 2.5 and np.nanmax(y) == 4.5
     assert np.isnan(line_of(np.zeros((4, 4)))[0]).all()
+
+
+@given(arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)), fill=st.nothing()))
+def test_a_border_without_the_points_on_its_straight_runs_is_the_same_line(mask: np.ndarray) -> None:
+    from skimage.measure import find_contours
+
+    for whole in find_contours(np.pad(mask.astype(np.float32), 1), 0.5):
+        few = corners(whole)
+        assert np.array_equal(few[[0, -1]], whole[[0, -1]])
+        (x, y), (u, v) = np.diff(few, axis=0)[:-1].T, np.diff(few, axis=0)[1:].T
+        assert (x * v != y * u).all()  # every point that is kept is a corner
+        for length in (lambda line: np.hypot(*np.diff(line, axis=0).T).sum(), lambda line: area(*line.T)):
+            assert length(few) == pytest.approx(length(whole))
+
+
+def area(x: np.ndarray, y: np.ndarray) -> float:
+    """Inside a closed polyline, by the shoelace formula."""
+    return float(0.5 * (x[:-1] * y[1:] - x[1:] * y[:-1]).sum())
+
+
+def test_the_border_of_a_square_has_its_eight_corners_whatever_its_size() -> None:
+    for size in (3, 30):
+        assert len(line_of(np.ones((size, size)))[0]) == len(line_of(np.ones((3, 3)))[0]) <= 10
 
 
 def test_several_classes_get_several_colours() -> None:
