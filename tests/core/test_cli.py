@@ -34,13 +34,14 @@ def test_train_then_evaluate_then_predict(capsys: pytest.CaptureFixture[str]) ->
     scores = json.loads((folder / "summary.json").read_text())["classes"]["left atrium"]
     assert f"{100 * scores['dice']['mean']:.2f}" in shown
 
-    assert cli.run(["evaluate", str(folder), "--empty", "zero", "--largest-component"]) == 0
-    assert "scores 0 everywhere" in capsys.readouterr().out
+    assert cli.run(["evaluate", str(folder), "--empty", "zero", "--largest-component", "--precision", "bf16"]) == 0
+    shown = capsys.readouterr().out
+    assert "scores 0 everywhere" in shown and "Precision of the network's passes: bf16." in shown
     said = json.loads((folder / "summary.json").read_text())["conventions"]
     assert (said["empty"], said["largest_component"]) == ("zero", True)
 
     image = write_nifti(Path("scan.nii.gz"), np.random.default_rng(1).normal(50, 9, (20, 18, 1)))
-    assert cli.run(["predict", str(folder), str(image)]) == 0
+    assert cli.run(["predict", str(folder), str(image), "--precision", "bf16"]) == 0
     labels = nibabel.load("scan-labels.nii.gz")
     assert labels.shape == (20, 18, 1)
     assert "left atrium" in capsys.readouterr().out

@@ -167,6 +167,7 @@ def test_evaluate_and_predict_refuse_what_is_not_a_trained_run(capsys: pytest.Ca
     assert cli.run(["train", *FLAT, "--no-evaluate", "--run-dir", "r"]) == 0
     assert "not a run folder" in refused(["evaluate", "nowhere"], capsys)
     assert "known: nan, zero" in refused(["evaluate", "r", "--empty", "none"], capsys)
+    assert "known: bf16, float32" in refused(["evaluate", "r", "--precision", "half"], capsys)
     assert "known: " in refused(["evaluate", "r", "--split", "tset"], capsys)
     assert "no validation list" in refused(["evaluate", "r", "--split", "validation"], capsys)
     Path("half").mkdir()
