@@ -50,8 +50,8 @@ def markdown(rows: Table) -> str:
 
 def as_measured(name: str, columns: Sequence[str]) -> Table:
     """Columns of a measurement, under the titles that are given for them."""
-    wanted = [one.split(":", 1) for one in columns if ":" in one]
-    titles = dict(one.split("=", 1) if "=" in one else (one, one) for one in columns if ":" not in one)
+    wanted = [one.split(":", 1) for one in columns if ":" in one and "=" not in one]
+    titles = dict(one.split("=", 1) if "=" in one else (one, one) for one in columns if "=" in one or ":" not in one)
     measured = [row for row in read_csv(RESULTS / f"{name}.csv") if all(shown(row[c]) == v for c, v in wanted)]
     return [
         [title.replace("_", " ") for title in titles.values()],

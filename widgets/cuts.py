@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from widgets.slices import Panel
 
 BYTES_A_FIGURE = 500_000  # of pixel data: with more, the executed notebook grows too large to share
-MOST_SLICES = 9
+MOST_SLICES = 7
 FEWEST_SLICES = 3  # of volumes, so that they still move: where the images are too large, every second pixel is drawn
 MOST_THINNED = 5
 

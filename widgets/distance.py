@@ -15,7 +15,7 @@ from widgets import style
 from widgets.pixels import best_slice, cut, line_of
 from widgets.slices import DIVERGING, Outline, Panel, panels
 
-STEEPNESS = (5.0, 20.0, 100.0, 500.0, 1500.0)
+STEEPNESS = (5.0, 30.0, 200.0, 1500.0)
 
 
 def distance_map(

@@ -28,8 +28,8 @@ def test_measurements_are_shown_as_they_stand_under_the_titles_of_the_page(
     lines = page.splitlines()
     assert lines[2:6] == ["| method | Ours, seconds |", "| --- | --- |", "| ssnet | 1.5 |", "| ugmcl |  |"]
     assert "old" not in page and page.endswith("<!-- end -->\nafter")
-    only = module.renewed("<!-- rows steps method:ssnet ratio -->\n<!-- end -->").splitlines()
-    assert only[2:5] == ["| ratio |", "| --- |", "| 1.31 |"]
+    only = module.renewed("<!-- rows steps method:ssnet ratio=of:_seconds -->\n<!-- end -->").splitlines()
+    assert only[2:5] == ["| of: seconds |", "| --- |", "| 1.31 |"]
 
 
 def test_a_table_has_the_best_first_and_the_difference_from_supervised(
