@@ -12,9 +12,12 @@ from ssmis_core.files import write_csv
 from tests.conftest import REPOSITORY
 
 
-def test_the_tables_of_the_pages_are_those_of_the_results(script: Callable[[str], ModuleType]) -> None:
-    page = (REPOSITORY / "docs" / "baselines.md").read_text(encoding="utf-8")
-    assert page.count("<!-- table ") == 2
+@pytest.mark.parametrize(("name", "tables"), [("baselines", 2), ("speed", 7)])
+def test_the_tables_of_the_pages_are_those_of_the_results(
+    name: str, tables: int, script: Callable[[str], ModuleType]
+) -> None:
+    page = (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert page.count("<!-- table ") + page.count("<!-- rows ") == tables
     assert script("page_tables").renewed(page) == page
 
 
