@@ -11,6 +11,7 @@ A table ends at `<!-- end -->` and begins at one of:
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,8 +61,12 @@ def as_measured(name: str, columns: Sequence[str]) -> Table:
 
 
 def shown(value: object) -> str:
-    """A cell; empty where nothing was measured, which a column of numbers has NaN for."""
-    return f"{value}" if value == value else ""
+    """A cell: numbers with four digits; empty where nothing was measured, which a column of numbers has NaN for."""
+    if not isinstance(value, float):
+        return f"{value}"
+    if math.isnan(value):
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def comparison(name: str) -> Table:

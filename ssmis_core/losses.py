@@ -24,8 +24,10 @@ def one_hot(label: Tensor, num_classes: int) -> Tensor:
 
 
 def most_probable(prob: Tensor) -> Tensor:
-    """The class of highest probability of each voxel, the first of equal ones: [batch, K, *spatial] to int64 [batch,
-    *spatial]. As argmax, which takes a CPU up to ten times as long."""
+    """The class of highest probability, the first of equal ones: [batch, K, *spatial] to int64 [batch, *spatial].
+
+    As argmax over the class axis, which takes a CPU up to ten times as long.
+    """
     return prob.max(dim=1).indices
 
 

@@ -41,10 +41,10 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     Without any row in the mask, running statistics stay.
     """
 
-    def forward(self, linear: nn.Linear, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
-        """x: [N, C]; mask: [N] of 0 and 1. Returns [N, outputs of the linear map]."""
+    def after(self, linear: nn.Linear, x: Tensor, mask: Tensor) -> Tensor:
+        """The normalised linear(x). x: [N, C]; mask: [N] of 0 and 1. Returns [N, outputs of the linear map]."""
         if not self.training:
-            return super().forward(linear(x))
+            return self(linear(x))
         rows = mask.to(x.dtype)
         n = rows.sum()
         centre = rows @ x / n.clamp(min=1)
@@ -74,7 +74,8 @@ class Selector(nn.Sequential):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """features: [N, width]; mask: [N], the rows of this class, over which it normalises. Returns [N]."""
         first, norm, activation, last = self
-        return torch.sigmoid(last(activation(norm(first, features, mask)))[:, 0])
+        assert isinstance(first, nn.Linear) and isinstance(norm, MaskedBatchNorm)
+        return torch.sigmoid(last(activation(norm.after(first, features, mask)))[:, 0])
 
 
 def selector_scores(selectors: Iterable[nn.Module], features: Tensor, member: Tensor) -> Tensor:

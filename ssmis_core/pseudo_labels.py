@@ -30,8 +30,7 @@ def largest_components(label: Tensor, num_classes: int) -> Tensor:
     """
     if label.device.type != "cpu":
         return batched_largest_components(label, num_classes)
-    kept = [torch.from_numpy(keep_largest_component(one, num_classes)) for one in label.cpu().numpy()]
-    return torch.stack(kept).to(label.device)
+    return torch.stack([torch.from_numpy(keep_largest_component(one, num_classes)) for one in label.numpy()])
 
 
 def batched_largest_components(label: Tensor, num_classes: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -24,10 +25,11 @@ def test_growth_is_one_where_it_is_linear_and_the_exponent_is_that_of_the_power(
 def test_every_amount_has_its_turns_and_the_first_round_is_not_kept(script: Callable[[str], ModuleType]) -> None:
     order: list[int] = []
 
-    def work(amount: int) -> Callable[[], float]:
-        return lambda: order.append(amount) or float(len(order))  # type: ignore[func-returns-value]
+    def work(amount: int) -> float:
+        order.append(amount)
+        return float(len(order))
 
-    spent = script("growth").turns({1: work(1), 2: work(2)}, rounds=2)
+    spent = script("growth").turns({1: partial(work, 1), 2: partial(work, 2)}, rounds=2)
     assert order == [2, 1, 1, 2, 2, 1] and spent == {1: [3.0, 6.0], 2: [4.0, 5.0]}
 
 

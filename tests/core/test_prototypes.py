@@ -165,7 +165,7 @@ def test_masked_batch_norm_is_batch_norm_of_the_rows_taken_out(seed: int, rows: 
     same.load_state_dict(linear.state_dict())
     inside = mask > 0
     ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-    y, expected = masked(linear, ours, mask)[inside], plain(same(theirs[inside]))
+    y, expected = masked.after(linear, ours, mask)[inside], plain(same(theirs[inside]))
     torch.testing.assert_close(y, expected)
     for name, value in plain.named_buffers():
         torch.testing.assert_close(masked.get_buffer(name), value)
@@ -176,7 +176,7 @@ def test_masked_batch_norm_is_batch_norm_of_the_rows_taken_out(seed: int, rows: 
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-6, atol=1e-6)
     masked.eval(), plain.eval()
     plain.load_state_dict(masked.state_dict())
-    assert torch.equal(masked(linear, x, mask), plain(linear(x)))
+    assert torch.equal(masked.after(linear, x, mask), plain(linear(x)))
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -184,7 +184,7 @@ def test_masked_batch_norm_without_rows_is_finite_and_keeps_its_statistics(rows:
     norm, linear, mask, x = MaskedBatchNorm(5), nn.Linear(4, 5), torch.zeros(6), random(6, 4).requires_grad_()
     mask[:rows] = 1
     before = {name: value.clone() for name, value in norm.named_buffers()}
-    y = norm(linear, x, mask)
+    y = norm.after(linear, x, mask)
     y.sum().backward()
     assert bool(y.isfinite().all()) and x.grad is not None and bool(x.grad.isfinite().all())
     assert all(bool(one.grad.isfinite().all()) for one in linear.parameters() if one.grad is not None)
