@@ -4,8 +4,9 @@
 #   benchmarks/gpu.sh LA RELEASED OUT
 #
 # LA: the folder of the data set la. RELEASED: checkouts of SS-Net, UG-MCL, TraCoCo and shuaiAIMedcalLab.
-# OUT: a folder; OUT/gpu.csv has what was measured, OUT/<topic>.log what was said. A topic that fails or takes too long
-# is named at the end, and the others are kept. $PYTHON: the interpreter (default: python).
+# OUT: a folder; OUT/gpu.csv has what was measured, as far as it came, and OUT/gpu.log what was said. A topic that fails
+# or takes too long is named at the end, and the others are kept. $PYTHON: the interpreter (default: python), with what
+# the package needs, pytest, hypothesis and medpy.
 set -u
 if [ $# -ne 3 ]; then
     sed -n 's/^# \{0,1\}//p' "$0" | sed 1d
@@ -14,8 +15,11 @@ fi
 python=${PYTHON:-python}
 here=$(cd "$(dirname "$0")" && pwd)
 la=$(realpath "$1") released=$(realpath "$2")
-mkdir -p "$3/parts"
-out=$(realpath "$3")
+mkdir -p "$3"
+out=$(realpath "$3") scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/parts"
+: >"$out/gpu.log"
 cd "$here/.." || exit 2
 export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
 failed=()
@@ -23,23 +27,29 @@ failed=()
 topic() { # name, seconds, command
     local name=$1 seconds=$2
     shift 2
-    if ! timeout --signal=INT --kill-after=10 "$seconds" "$@" >"$out/$name.log" 2>&1; then
+    echo "== $name" >>"$out/gpu.log"
+    if ! timeout --signal=INT --kill-after=5 "$seconds" "$@" >>"$out/gpu.log" 2>&1; then
         failed+=("$name")
     fi
-    tail -n 1 "$out/$name.log"
+    tail -n 1 "$out/gpu.log"
+    if compgen -G "$scratch/parts/*.csv" >/dev/null; then # now: the next topic may be the last
+        "$python" benchmarks/one_table.py "$out/gpu.csv" "$scratch"/parts/*.csv
+    fi
 }
 
 beside=(--la "$la" --released "$released")
-topic signed_distance 40 "$python" benchmarks/signed_distance.py --la "$la" --out "$out/parts/signed_distance.csv"
-topic sliding_window 45 "$python" benchmarks/sliding_window.py "${beside[@]}" \
-    --rounds 3 --out "$out/parts/sliding_window.csv"
-topic training_step 270 "$python" benchmarks/training_step.py "${beside[@]}" \
-    --ours bf16 float32 bf16+compile --rounds 7 --warm-up 3 --threads 4 --out "$out/parts/training_step.csv"
-topic evaluation 135 "$python" benchmarks/evaluation.py "${beside[@]}" \
-    --run "$out/run" --train-seconds 40 --out "$out/parts/evaluation.csv"
-topic cuda_tests 100 "$python" -m pytest -q -m gpu tests/core
-"$python" benchmarks/one_table.py "$out/gpu.csv" "$out"/parts/*.csv
+topic signed_distance 30 "$python" benchmarks/signed_distance.py --la "$la" \
+    --devices cuda --rounds 3 --out "$scratch/parts/signed_distance.csv"
+topic sliding_window 50 "$python" benchmarks/sliding_window.py "${beside[@]}" \
+    --rounds 3 --out "$scratch/parts/sliding_window.csv"
+for method in ssnet ugmcl tracoco cpam_trcm; do
+    topic "training_step_$method" 70 "$python" benchmarks/training_step.py "${beside[@]}" --methods "$method" \
+        --ours bf16 float32 --rounds 5 --warm-up 3 --threads 4 --out "$scratch/parts/training_step_$method.csv"
+done
+topic evaluation 90 "$python" benchmarks/evaluation.py "${beside[@]}" \
+    --run "$scratch/run" --train-seconds 25 --volumes 8 --out "$scratch/parts/evaluation.csv"
+topic cuda_tests 60 "$python" -m pytest -q -m gpu tests/core/test_gpu.py tests/core/test_distance_transform.py
 if [ ${#failed[@]} -gt 0 ]; then
-    echo "not finished: ${failed[*]}; see $out/*.log"
+    echo "not finished: ${failed[*]}; see $out/gpu.log"
     exit 1
 fi

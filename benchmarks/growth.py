@@ -51,14 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     topics = {"samples": samples(data, options), "voxels": voxels(data, options), "cases": cases(data)}
     rows = []
     for topic, work in topics.items():
-        rows += told(topic, "s", {amount: median(seconds) for amount, seconds in turns(work, options.rounds).items()})
+        rows += told(
+            topic, "s", {amount: median(seconds) for amount, seconds in in_turns(work, options.rounds).items()}
+        )
     rows += told("volumes", "bytes", volumes(data))
     trained = {"method": options.method, "filters": options.filters, "rounds": options.rounds}
     write_csv(options.out, [{**here, **(trained if row["topic"] in ITERATIONS else {}), **row} for row in rows])
     return 0
 
 
-def turns(work: Work, rounds: int) -> dict[int, list[float]]:
+def in_turns(work: Work, rounds: int) -> dict[int, list[float]]:
     """Seconds of every amount; each round begins with another, and the first round, a warm-up, is not kept."""
     spent: dict[int, list[float]] = {amount: [] for amount in work}
     order = list(work)

@@ -102,14 +102,12 @@ class Contestant:
     def __init__(self, config: Configuration, data: Dataset, bank: VolumeBank, sampling: Sampling | None = None):
         torch.manual_seed(0)
         shape = {"num_classes": data.num_classes, "dims": data.dims, "channels": data.channels}
-        method = create_method(config.method, variant=config.variant, **shape, **config.options)
-        memory_format = torch.channels_last_3d if data.dims == 3 else torch.channels_last
-        self.method: Method = method.to(memory_format=memory_format).train()
+        self.method: Method = create_method(config.method, variant=config.variant, **shape, **config.options).train()
         cases = range(LABELED), range(LABELED, LABELED + UNLABELED)
         self.batches = Batches(
-            bank, labeled=cases[0], unlabeled=cases[1], patch=config.patch, sampling=sampling or method.sampling
+            bank, labeled=cases[0], unlabeled=cases[1], patch=config.patch, sampling=sampling or self.method.sampling
         )
-        self.config, self.stages, self.turns = config, method.stages(config.iterations), 0
+        self.config, self.stages, self.turns = config, self.method.stages(config.iterations), 0
 
     def facts(self) -> dict[str, Any]:
         trained, averaged = count_networks(self.method)

@@ -9,8 +9,8 @@ small patch and scaled.
 
 compute_s is operations / peak and traffic_s bytes / bandwidth: no iteration is faster than the first, and none that
 fuses nothing is faster than the second. For an H200 (h200_*, the published patch) peak and bandwidth are the vendor's,
-in bf16. --step N takes those of this machine (a product of large matrices, a large copy) and times N iterations on the
-small patch.
+in bf16. --step N takes those of this machine (a product of large matrices, a large copy), times N iterations on the
+small patch, and says to which kinds of operation the time of one more goes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from method_cost import Contestant, contestants
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+from turns import operations_profile, shares_of
 
 from ssmis_core.datasets import open_dataset
 from ssmis_core.files import write_csv
@@ -71,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             spent = median(one.iteration(one.stages[-1]) for _ in range(options.step))
             row |= {"peak_gflops": round(peak["operations"] / 1e9, 1), "peak_gbytes": round(peak["bytes"] / 1e9, 1)}
             row |= {key: round(value, 4) for key, value in limits(row, peak).items()} | {"step_s": round(spent, 4)}
+            with operations_profile() as watched:
+                one.iteration(one.stages[-1])
+            row |= {kind: round(share, 3) for kind, share in shares_of(watched).items()}
         rows.append({**machine(("torch",)), **row})
         print(*(f"{key}={value}" for key, value in row.items()), flush=True)
         write_csv(options.out, rows)

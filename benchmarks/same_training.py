@@ -4,8 +4,10 @@
 
 Each method's quick budget on the 2D phantom. Both paths see the same batches and the same noise:
 
-    fast    compiled networks, channels-last, the package's own distance transform and group normalisation
-    plain   torch's eager operations on contiguous features, scipy's distance transform, torch's group normalisation
+    fast    compiled networks, channels-last, the package's own distance transform and group normalisation, selectors of
+            SS-Net of which map and normalisation are one
+    plain   torch's eager operations on contiguous features, scipy's distance transform, torch's group and batch
+            normalisation
 
 They round differently, and a training magnifies that until two runs of a seed are as good as two seeds. So the fast
 path is in order when the means over seeds differ by no more than the seeds do. A row a training; runs lie in DIR, and
@@ -32,6 +34,7 @@ from ssmis_core import Run, configure, evaluate_run, train
 from ssmis_core.files import write_csv
 from ssmis_core.networks.layers import GroupNorm
 from ssmis_core.progress import silent
+from ssmis_core.prototypes import MaskedBatchNorm
 
 PATHS = ("fast", "plain")
 METHODS = ("dtc", "ugmcl", "ssnet")  # signed distances; Monte-Carlo passes and a teacher; class separation
@@ -88,7 +91,17 @@ def plain() -> Iterator[None]:
             stack.enter_context(patch.object(torch, name, torch.contiguous_format))
         stack.enter_context(patch("ssmis_core.geometry._signed_distance_one", scipy_map))
         stack.enter_context(patch.object(GroupNorm, "forward", torch.nn.GroupNorm.forward))
+        stack.enter_context(patch.object(MaskedBatchNorm, "after", torchs_after))
         yield
+
+
+def torchs_after(norm: MaskedBatchNorm, linear: torch.nn.Linear, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """`MaskedBatchNorm.after` by torch: the map, then BatchNorm of the rows in the mask; 0 for the others."""
+    inside = mask > 0
+    rows = linear(x[inside])
+    if norm.training and len(rows) < 2:
+        return norm.bias + 0.0 * linear(x)  # torch's refuses a single row
+    return x.new_zeros(len(x), linear.out_features).index_put((inside,), norm(rows))
 
 
 def folder(options: argparse.Namespace, method: str, path: str, seed: int) -> Path:

@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--batch", type=int, default=4, help="patches that are transformed at once")
+    parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"), help="of ours (default: all there are)")
     parser.add_argument("--rounds", type=int, default=9, help="timed runs of each side")
     options = parser.parse_args()
     try:
@@ -43,7 +44,7 @@ def main() -> int:
     except UserError as error:
         print(f"signed_distance: {error}", file=sys.stderr)
         return 2
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    devices = options.devices or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     cores = torch.get_num_threads()
     rows = []
     for device in devices:
@@ -51,7 +52,7 @@ def main() -> int:
             torch.set_num_threads(threads)
             rows.append({**machine(("torch", "numpy", "scipy")), **compare(masks, device, options.rounds)})
             print(rows[-1], flush=True)
-    write_csv(options.out, rows)
+            write_csv(options.out, rows)
     return 0
 
 

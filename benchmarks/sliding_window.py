@@ -4,8 +4,9 @@
 
 DIR of --la is the folder of the data set "la"; --released holds a checkout of the authors' SS-Net, whose
 `test_single_case` is what most released codes of the field share. Both sides have the same V-Net with the same weights,
-float32, the published patch (112x112x80) and stride (18, 18, 4). They take turns, and which goes first alternates; the
-probabilities are checked equal first. A row a volume: median seconds of each side and the ratio.
+float32, the published patch (112x112x80) and stride (18, 18, 4). They take turns, and which goes first alternates;
+before, each has predicted a part of the volume, which is not timed. The probabilities of the whole are checked equal. A
+row a volume: median seconds of each side and the ratio.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def main() -> int:
             rows.append({**machine(("torch", "numpy")), **row})
             print(*(f"{key}={value}" for key, value in row.items()), flush=True)
             write_csv(options.out, rows)
+            if row["largest_difference"] > LARGEST_DIFFERENCE:
+                raise UserError(f"{case_id}: probabilities differ by more than {LARGEST_DIFFERENCE:g}")
     except UserError as error:
         print(f"sliding_window: {error}", file=sys.stderr)
         return 2
@@ -71,7 +74,7 @@ def both_sides(options: argparse.Namespace, device: str, copy: Path) -> tuple[Si
     config = configure("supervised", dataset="la", labeled=4, patch=options.patch, stride=STRIDE, **given)
     torch.manual_seed(0)
     method = create_method("supervised", num_classes=2, dims=3, **config.options)
-    method = method.to(device).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    method = method.to(device).eval()
     theirs = released_network(method, options, copy).to(device).eval()
     test_single_case = import_module("utils.test_3d_patch").test_single_case
 
@@ -103,14 +106,14 @@ def compare(image: np.ndarray, ours: Side, released: Side, rounds: int) -> dict[
     sides = {"ours": ours, "released": released}
     spent: dict[str, list[float]] = {name: [] for name in sides}
     found: dict[str, np.ndarray] = {}
+    for side in sides.values():
+        side(image[:, : image.shape[1] // 2])
     for number in range(rounds):
         for name in sorted(sides, reverse=number % 2 == 0):
             began = perf_counter()
             found[name] = sides[name](image)
             spent[name].append(perf_counter() - began)
     difference = float(np.abs(found["ours"] - found["released"]).max())
-    if difference > LARGEST_DIFFERENCE:
-        raise SystemExit(f"sliding_window: results differ by {difference:g}, expected {LARGEST_DIFFERENCE:g} at most")
     row: dict[str, Any] = {"rounds": rounds}
     for name, seconds in spent.items():
         row |= spread(name, seconds)

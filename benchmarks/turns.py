@@ -62,11 +62,7 @@ class Watched:
         seconds = perf_counter() - self.began
         self.watching.close()
         operations = self.counter.get_total_flops() if self.counter else None
-        shares = None
-        if self.profiler:
-            on_gpu = torch.cuda.is_available()
-            events = self.profiler.key_averages()
-            shares = by_kind((e.key, e.self_device_time_total if on_gpu else e.self_cpu_time_total) for e in events)
+        shares = shares_of(self.profiler) if self.profiler else None
         self.counter = self.profiler = None
         self.pipe.send(Iteration(seconds, operations, shares))
         self.wait()
@@ -82,8 +78,7 @@ class Watched:
         if asked == "operations":
             self.counter = self.watching.enter_context(FlopCounterMode(display=False))
         if asked == "profile":
-            gpu = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
-            self.profiler = self.watching.enter_context(profile(activities=[ProfilerActivity.CPU, *gpu]))
+            self.profiler = self.watching.enter_context(operations_profile())
         synchronise()
         self.began = perf_counter()
 
@@ -137,6 +132,18 @@ def sides(trainings: Mapping[str, tuple[Callable[..., None], tuple[Any, ...]]], 
             side.pipe.close()
             side.process.join(timeout=10)
             side.process.kill()
+
+
+def operations_profile() -> profile:
+    """Of torch's operations, on the GPU too where there is one."""
+    gpu = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
+    return profile(activities=[ProfilerActivity.CPU, *gpu])
+
+
+def shares_of(profiler: profile) -> dict[str, float]:
+    """Of a profile that has ended: the share of each kind in the time on the GPU, or on the CPU without one."""
+    own = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+    return by_kind((event.key, getattr(event, own)) for event in profiler.key_averages())
 
 
 def by_kind(events: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-JUMPS = 3  # of pointers in a round: a chain of 2^3 labels becomes one step
+JUMPS = 3  # of pointers in a round, so that a step of one label becomes one of 2^3
 
 
 def connected_components(mask: Tensor) -> Tensor:
@@ -16,19 +16,20 @@ def connected_components(mask: Tensor) -> Tensor:
     Neighbours may differ along all axes at once (8 in 2D, 26 in 3D). mask: [batch, *spatial] bool; returns int64 of
     its shape, with the number of voxels of a mask for the background.
 
-    In a round every voxel finds the lowest label next to it, and a label hands the lowest that any of its voxels found
-    on to all of them. So rounds grow with the logarithm of a component's length, not with the length.
+    A label is a voxel of the same component, so labels are pointers. In a round every voxel finds the lowest label next
+    to it and hands it on to the voxel that its own label is; then every pointer is followed, 2^3 steps far. Steps grow
+    with the rounds, eightfold along a line: rounds grow with the logarithm of a component's length.
     Source: pointer jumping, as in Shiloach & Vishkin, An O(log n) parallel connectivity algorithm (1982).
     """
     n = prod(mask.shape[1:])
-    numbers = torch.arange(n + 1, device=mask.device).expand(len(mask), -1)
-    label = torch.where(mask, numbers[:, :n].reshape(mask.shape), n)
+    label = torch.where(mask, torch.arange(n, device=mask.device).reshape(mask.shape[1:]), n)
+    background = torch.full((len(mask), 1), n, device=mask.device)
     while True:
         found = torch.where(mask, lowest_around(label), n).flatten(1)
-        handed_on = numbers.scatter_reduce(1, label.flatten(1), found, "amin")
+        pointers = torch.cat([label.flatten(1), background], dim=1).scatter_reduce(1, label.flatten(1), found, "amin")
         for _ in range(JUMPS):
-            handed_on = handed_on.gather(1, handed_on)
-        before, label = label, handed_on.gather(1, label.flatten(1)).reshape(mask.shape)
+            pointers = pointers.gather(1, pointers)
+        before, label = label, pointers[:, :n].reshape(mask.shape)
         if torch.equal(before, label):
             return label
 

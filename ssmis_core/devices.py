@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -29,6 +28,11 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
+def memory_format(dims: int) -> torch.memory_format:
+    """Of networks and their features in 2 or 3 dimensions: channels-last, which convolutions need no copies from."""
+    return torch.channels_last_3d if dims == 3 else torch.channels_last
+
+
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Mixed precision for a forward pass: "bf16", "float32", or "auto" (bf16 on CUDA, float32 elsewhere)."""
     enabled = precision == "bf16" or (precision == "auto" and device.type == "cuda")
@@ -44,21 +48,26 @@ def inference_precision(precision: str, device: torch.device) -> Iterator[None]:
     """
     if precision not in ("float32", "bf16"):
         raise unknown("precision", precision, ("float32", "bf16"))
-    kinds: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    before = [kind.allow_tf32 for kind in kinds]
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     try:
-        for kind in kinds:
-            kind.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
         with autocast(precision, device):
             yield
     finally:
-        for kind, allowed in zip(kinds, before, strict=True):
-            kind.allow_tf32 = allowed
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
 
 
 def has_room(device: torch.device, nbytes: int) -> bool:
-    """Whether a device can keep so many bytes and has more than half of its free memory left; a CPU always."""
-    return device.type != "cuda" or nbytes < 0.4 * torch.cuda.mem_get_info(device)[0]
+    """Whether a device can keep so many bytes and has more than half of its free memory left; a CPU always.
+
+    What torch holds of it and does not use counts as free.
+    """
+    if device.type != "cuda":
+        return True
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return nbytes < 0.4 * (torch.cuda.mem_get_info(device)[0] + unused)
 
 
 @contextmanager

@@ -53,7 +53,8 @@ def predict_probabilities(
     precision: of the network's passes, see `inference_precision`.
     """
     device, grid = torch.device(device), config.grid
-    held = 4 * math.prod(image.shape[1:]) * (2 * len(image) + 3 * method.num_classes)  # on both grids, and the sums
+    voxels = max(math.prod(image.shape[1:]), math.prod(grid.size(image.shape[1:])))
+    held = 4 * voxels * (2 * len(image) + 3 * method.num_classes)  # on both grids, and the sums
     x = torch.from_numpy(np.ascontiguousarray(image)).to(device if has_room(device, held) else "cpu")
     predict = grid.predictor(partial(_predict, method, device))
     patch, stride = grid.across(config.patch, 1), grid.across(config.stride, 1)

@@ -51,7 +51,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         centred = x - centre
         covariance = (rows[:, None] * centred).T @ centred / n.clamp(min=1)
         mean = linear(centre)
-        variance = (linear.weight @ covariance * linear.weight).sum(1)
+        variance = (linear.weight @ covariance * linear.weight).sum(1).clamp(min=0)  # rounding may leave it below
         if self.track_running_stats:
             assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
             with torch.no_grad():
@@ -79,14 +79,26 @@ class Selector(nn.Sequential):
 
 
 def selector_scores(selectors: Iterable[nn.Module], features: Tensor, member: Tensor) -> Tensor:
-    """The score of every row by the selector of every class, [N, K]; features take no gradient from it.
+    """The score of the rows of each class by its selector, 0 for all other rows, [N, K]; features take no gradient.
 
     features: [N, width], or [K, N, width] with rows of its own for each class; member: [N, K], the rows of each class.
     """
     features = features.detach()
     each = features if features.ndim == 3 else features.expand(member.shape[1], -1, -1)
-    scores = [selector(each[k], member[:, k]) for k, selector in enumerate(selectors)]
+    scores = [scores_of_class(selector, each[k], member[:, k]) for k, selector in enumerate(selectors)]
     return torch.stack(scores, dim=1)
+
+
+def scores_of_class(selector: nn.Module, features: Tensor, inside: Tensor) -> Tensor:
+    """One selector's score of the rows of its class, 0 for all others: [N, width] and [N] of 0 and 1 to [N].
+
+    Most voxels are background, so a CPU computes the rows of the class alone. A GPU computes all: how many there are
+    would have to be waited for.
+    """
+    if features.device.type != "cpu":
+        return selector(features, inside) * inside
+    rows = inside.nonzero()[:, 0]
+    return features.new_zeros(len(features)).index_copy(0, rows, selector(features[rows], inside[rows]))
 
 
 class PrototypeMemory(nn.Module):

@@ -93,8 +93,7 @@ class Training:
         observers: Sequence[Observer],
     ):
         self.config, self.device, self.report, self.observers = config, device, report, observers
-        memory_format = torch.channels_last_3d if config.dims == 3 else torch.channels_last
-        self.method = method.to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
+        self.method = method.to(device)
         self.stages = method.stages(config.iterations)
         self.total = sum(stage.iterations for stage in self.stages)
         labeled, unlabeled = dataset.split(config.labeled)

@@ -45,7 +45,7 @@ class VolumeBank:
         self._ranges: dict[str, Range] = {}
         for case in cases:
             self._add(case, num_classes)
-        if self.device.type == "cuda" and has_room(self.device, self.nbytes):
+        if has_room(self.device, self.nbytes):
             self._images = [image.to(self.device) for image in self._images]
             self._labels = [None if label is None else label.to(self.device) for label in self._labels]
 

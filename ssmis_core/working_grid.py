@@ -57,7 +57,7 @@ class WorkingGrid:
 
     def back(self, maps: Tensor, shape: Sequence[int]) -> Tensor:
         """Maps of a whole case [K, *grid] to [K, *shape], the case's own grid: linear from blocks, then nearest."""
-        size = self._size(shape)
+        size = self.size(shape)
         return resize_nearest(refine(maps, self.across(self.factor, 1), size), shape)
 
     def scale(self, shape: Sequence[int]) -> tuple[float, ...]:
@@ -94,7 +94,7 @@ class WorkingGrid:
 
         shape: of the case; one number an axis of it. Along the slices both grids are the same.
         """
-        pairs = zip(shape, self._size(shape), strict=True)
+        pairs = zip(shape, self.size(shape), strict=True)
         apart = [(own - 1) / (size - 1) if size > 1 else 1.0 for own, size in pairs]
         factor = self.across(self.factor, 1)
         first = tuple((f - 1) / 2 * step for f, step in zip(factor, apart, strict=True))
@@ -107,14 +107,14 @@ class WorkingGrid:
         axis = self.slice_axis + 2
         return lambda windows: predict(windows.squeeze(axis)).unsqueeze(axis)
 
-    def _size(self, shape: Sequence[int]) -> tuple[int, ...]:
+    def size(self, shape: Sequence[int]) -> tuple[int, ...]:
         """The size of a case of that shape after `resize`."""
         if not self.resize:
             return tuple(shape)
         return self.across(self.resize, 0 if self.slice_axis is None else shape[self.slice_axis])
 
     def _resized(self, x: Tensor, shape: Sequence[int]) -> Tensor:
-        return resize_nearest(x, self._size(shape))
+        return resize_nearest(x, self.size(shape))
 
 
 def rotated_box(

@@ -12,6 +12,7 @@ from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import Any, get_args, get_origin, get_type_hints
 
+from ssmis_core.devices import memory_format
 from ssmis_core.errors import UserError, unknown
 from ssmis_core.methods.base import Method
 from ssmis_core.networks import FIXED
@@ -96,7 +97,7 @@ def method_options(
 def create_method(
     name: str, *, num_classes: int = 2, dims: int = 3, channels: int = 1, variant: str = "paper", **options: Any
 ) -> Method:
-    """A method with fresh networks, ready to train.
+    """A method with fresh networks, ready to train or to be given weights; they are channels-last, see `memory_format`.
 
     num_classes: K including the background; dims: 2 or 3; channels: of the images; variant: "paper" (the text) or
     "released" (the authors' code) where the two differ; options: those of the method's options dataclass.
@@ -104,7 +105,8 @@ def create_method(
     if dims not in (2, 3) or num_classes < 2:
         raise UserError(f"dims={dims}, num_classes={num_classes}: expected 2 or 3 dimensions and 2 or more classes")
     settings = method_options(name, variant=variant, **options)
-    return method_class(name)(settings, num_classes=num_classes, dims=dims, channels=channels)
+    method = method_class(name)(settings, num_classes=num_classes, dims=dims, channels=channels)
+    return method.to(memory_format=memory_format(dims))  # type: ignore[call-overload]
 
 
 def _typed(cls: type[Method], method: str, option: str, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,15 +41,43 @@ def gpu(folder: Path, failing: str) -> subprocess.CompletedProcess[str]:
 def test_every_topic_is_a_part_of_one_table(tmp_path: Path) -> None:
     done = gpu(tmp_path, failing="nothing")
     assert done.returncode == 0, done.stderr
-    topics = ["evaluation", "signed_distance", "sliding_window", "training_step"]
+    steps = [f"training_step_{name}" for name in ("cpam_trcm", "ssnet", "tracoco", "ugmcl")]
+    topics = ["evaluation", "signed_distance", "sliding_window", *steps]
     assert (tmp_path / "out" / "gpu.csv").read_text().split() == ["topic,ratio", *(f"{name},2.5" for name in topics)]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["gpu.csv", "gpu.log"]
 
 
 def test_a_topic_that_fails_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
-    done = gpu(tmp_path, failing="training_step")
-    assert done.returncode == 1 and "not finished: training_step;" in done.stdout
-    assert "training_step" not in (tmp_path / "out" / "gpu.csv").read_text()
-    assert (tmp_path / "out" / "training_step.log").read_text() == "no device\n"
+    done = gpu(tmp_path, failing="training_step_ugmcl")
+    assert done.returncode == 1 and "not finished: training_step_ugmcl;" in done.stdout
+    kept = (tmp_path / "out" / "gpu.csv").read_text()
+    assert "training_step_ugmcl" not in kept and "training_step_cpam_trcm" in kept
+    assert "== training_step_ugmcl\nno device\n" in (tmp_path / "out" / "gpu.log").read_text()
+
+
+def test_the_limits_leave_time_within_ten_minutes() -> None:
+    """Four methods share one line; a topic that is stopped may take five seconds more."""
+    text = (REPOSITORY / "benchmarks" / "gpu.sh").read_text(encoding="utf-8")
+    limits = {
+        name: int(seconds) for name, seconds in re.findall(r'^ *topic "?(\w+?)(?:_\$method"?)? (\d+) ', text, re.M)
+    }
+    assert set(limits) == {"signed_distance", "sliding_window", "training_step", "evaluation", "cuda_tests"}
+    assert sum(limits.values()) + 3 * limits["training_step"] + 8 * 5 < 590
+
+
+def test_its_scripts_know_the_options_that_it_gives(tmp_path: Path) -> None:
+    """With a data set that is not there: a wrong option would be told first, with the usage."""
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/usr/bin/env bash\ncase "$*" in *pytest*) exit 0;; *one_table*) exit 0;; esac\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    for name in ("la", "released"):
+        (tmp_path / name).mkdir()
+    command = [REPOSITORY / "benchmarks" / "gpu.sh", tmp_path / "la", tmp_path / "released", tmp_path / "out"]
+    subprocess.run(command, env={**os.environ, "PYTHON": str(python)}, capture_output=True, text=True, timeout=300)
+    told = (tmp_path / "out" / "gpu.log").read_text()
+    assert told.count("== ") == 8 and "usage:" not in told and "unrecognized" not in told
 
 
 @pytest.mark.parametrize("name", ["gpu.sh", "train_la.sh"])

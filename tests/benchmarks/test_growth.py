@@ -29,7 +29,7 @@ def test_every_amount_has_its_turns_and_the_first_round_is_not_kept(script: Call
         order.append(amount)
         return float(len(order))
 
-    spent = script("growth").turns({1: partial(work, 1), 2: partial(work, 2)}, rounds=2)
+    spent = script("growth").in_turns({1: partial(work, 1), 2: partial(work, 2)}, rounds=2)
     assert order == [2, 1, 1, 2, 2, 1] and spent == {1: [3.0, 6.0], 2: [4.0, 5.0]}
 
 

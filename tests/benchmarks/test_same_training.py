@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from ssmis_core import geometry
 from ssmis_core.networks.layers import GroupNorm
+from ssmis_core.prototypes import MaskedBatchNorm
 
 
 def test_inside_the_plain_path_torch_and_scipy_compute_and_the_results_are_the_same(
@@ -20,12 +21,14 @@ def test_inside_the_plain_path_torch_and_scipy_compute_and_the_results_are_the_s
     masks = torch.zeros(3, 12, 11, dtype=torch.bool)
     masks[0, 3:7, 2:9], masks[1] = True, True  # an object, a full mask and an empty one
     norm, x = GroupNorm(2, 4), torch.rand(2, 4, 6, 5).contiguous(memory_format=torch.channels_last)
-    fast = geometry.signed_distance(masks), norm(x)
+    selecting, rows, inside = MaskedBatchNorm(4), torch.rand(9, 3), torch.ones(9)
+    linear = torch.nn.Linear(3, 4)
+    fast = geometry.signed_distance(masks), norm(x), selecting.after(linear, rows, inside)
     with (
         module.plain(),
         patch.object(ndimage, "distance_transform_edt", wraps=ndimage.distance_transform_edt) as scipys,
     ):
-        plain = geometry.signed_distance(masks), norm(x)
+        plain = geometry.signed_distance(masks), norm(x), selecting.after(linear, rows, inside)
         assert scipys.call_count == 2 and torch.channels_last == torch.contiguous_format
     assert torch.channels_last != torch.contiguous_format
     for ours, theirs in zip(fast, plain, strict=True):

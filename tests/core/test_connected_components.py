@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 from torch import Tensor
 
-from ssmis_core.connected_components import batched_largest_component, connected_components
+from ssmis_core.connected_components import batched_largest_component, connected_components, lowest_around
 from ssmis_core.inference import largest_component
 from ssmis_core.pseudo_labels import batched_largest_components, largest_components
 
@@ -51,6 +51,21 @@ def test_components_are_those_of_scipy(masks: np.ndarray) -> None:
 def test_the_largest_component_of_each_mask_is_scipys_with_the_first_of_equal_ones(masks: np.ndarray) -> None:
     found = batched_largest_component(torch.from_numpy(masks))
     assert np.array_equal(found.numpy(), np.stack([largest_component(mask) for mask in masks]))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_rounds_grow_with_the_logarithm_of_a_line(backwards: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[int] = []
+
+    def counted(x: Tensor) -> Tensor:
+        rounds.append(1)
+        return lowest_around(x)
+
+    monkeypatch.setattr("ssmis_core.connected_components.lowest_around", counted)
+    line = torch.ones(1, 1, 512, dtype=torch.bool)
+    line[0, 0, 0 if backwards else -1] = False
+    assert int(connected_components(line).unique().numel()) == 2
+    assert len(rounds) <= 6  # steps of 8, 64 and 512, and one round that finds nothing new
 
 
 @pytest.mark.parametrize("flipped", [(), (0,), (1,), (0, 1)])

@@ -150,20 +150,25 @@ def test_the_largest_component_is_an_option_and_is_said(run: Run) -> None:
 
 
 def test_float32_is_whole_and_another_precision_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    seen: list[list[bool]] = []
+    def precision() -> tuple[bool, str]:
+        return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    seen: list[tuple[bool, str]] = []
     predict = Method.predict
 
     def looking(self: Method, x: torch.Tensor) -> torch.Tensor:
-        seen.append([kind.allow_tf32 for kind in kinds])
+        seen.append(precision())
         return predict(self, x)
 
     monkeypatch.setattr(Method, "predict", looking)
-    before = [kind.allow_tf32 for kind in kinds]
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before_products = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
     case, method = run.dataset().load("phantom-010"), run.method()
     whole, short = (predict_probabilities(method, case.image, run.config, precision=p) for p in ("float32", "bf16"))
-    assert before == [True, False] == [kind.allow_tf32 for kind in kinds]  # torch's defaults, left as they were
-    assert seen and not any(map(any, seen))
+    after = precision()
+    torch.set_float32_matmul_precision(before_products)
+    assert set(seen) == {(False, "highest")} and after == (True, "medium")  # as they were
     assert short.dtype == torch.float32 and 0 < float((short - whole).abs().mean()) < 0.02
 
     summary = evaluate_run(run, device="cpu", precision="bf16", save_predictions=False)

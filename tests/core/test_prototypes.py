@@ -22,6 +22,7 @@ from ssmis_core.prototypes import (
     embedding_head,
     prototype_centres,
     prototype_distance,
+    scores_of_class,
     selector_scores,
 )
 
@@ -196,10 +197,41 @@ def test_a_selector_scores_the_voxels_of_its_class_as_if_they_were_alone(trainin
     features, member = random(40, 32), one_hot(torch.arange(40) % 3, 3)
     selectors = nn.ModuleList(Selector() for _ in range(3)).train(training)
     scores = selector_scores(selectors, features, member)
-    assert scores.shape == (40, 3) and 0 < float(scores.detach().min()) < float(scores.detach().max()) < 1
+    assert scores.shape == (40, 3) and 0 <= float(scores.detach().min()) < float(scores.detach().max()) < 1
     for k, selector in enumerate(selectors):
         inside = member[:, k] > 0
+        assert bool((scores[inside, k] > 0).all()) and bool((scores[~inside, k] == 0).all())
         torch.testing.assert_close(selector(features[inside], torch.ones(int(inside.sum()))), scores[inside, k])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+@pytest.mark.parametrize("n", [2, 3])
+def test_masked_batch_norm_of_few_and_large_rows_is_finite(n: int, scale: float) -> None:
+    """A variance that should be 0, or nearly so, is not below it: rows of which two are almost the same."""
+    for seed in range(20):
+        linear, mask = nn.Linear(32, 32), torch.zeros(6)
+        mask[:n] = 1
+        x = (random(1, 32, seed=seed) + 1e-4 * random(6, 32, seed=seed + 1)) * scale
+        assert bool(MaskedBatchNorm(32).after(linear, x, mask).isfinite().all())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 5, 40])
+def test_rows_of_the_class_alone_or_all_rows_masked_give_the_same_scores(count: int, training: bool) -> None:
+    """What a CPU computes and what a GPU does, with gradients and running statistics."""
+    features, inside = random(40, 32), torch.zeros(40)
+    inside[torch.randperm(40, generator=torch.Generator().manual_seed(1))[:count]] = 1.0
+    alone, masked = (Selector().train(training) for _ in range(2))
+    masked.load_state_dict(alone.state_dict())
+    scores = scores_of_class(alone, features, inside), masked(features, inside) * inside
+    torch.testing.assert_close(*scores)
+    weights = uniform(40)
+    for score in scores:
+        (score * weights).sum().backward()
+    for a, b in zip(alone.parameters(), masked.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6)
+    for a, b in zip(alone.buffers(), masked.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_selectors_learn_and_pass_no_gradient_to_the_features() -> None:
