@@ -5,8 +5,8 @@
 DIR of --la is the folder of the data set "la"; --released holds a checkout of the authors' SS-Net, whose loader most
 released codes of the field share. A batch is 2 labeled and 2 unlabeled patches of 112x112x80, cropped, turned and
 flipped. Ours cuts it from volumes in memory, in the training's own process; theirs reads whole volumes from files, with
-no worker and with the four workers of the script. They take turns. Before, both are checked: patches of the same
-volumes, values in the same range. start_s is what comes before the first batch.
+no worker and with the four workers of the script, which read ahead while the others have their turn. Both are checked
+to give float32 patches of that size in the same range of values. start_s is what comes before the first batch.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from sliding_window import STRIDE, released_network
 from ssmis_core import Run, configure, train
 from ssmis_core.datasets import Case, open_dataset
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import predict_labels
 from ssmis_core.files import write_csv
+from ssmis_core.inference import predict_labels
 from ssmis_core.methods.base import Method
 from ssmis_core.metrics import evaluate
 from ssmis_core.progress import silent

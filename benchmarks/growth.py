@@ -35,6 +35,7 @@ from ssmis_core.configuration import configure
 from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.evaluation import score_case
 from ssmis_core.files import write_csv
+from ssmis_core.host_memory import freed_memory_kept
 from ssmis_core.methods import create_method
 from ssmis_core.volume_bank import VolumeBank
 
@@ -51,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     topics = {"samples": samples(data, options), "voxels": voxels(data, options), "cases": cases(data)}
     rows = []
     for topic, work in topics.items():
-        rows += told(
-            topic, "s", {amount: median(seconds) for amount, seconds in in_turns(work, options.rounds).items()}
-        )
+        with freed_memory_kept(torch.device("cpu")):  # as a training and an evaluation have it
+            spent = in_turns(work, options.rounds)
+        rows += told(topic, "s", {amount: median(seconds) for amount, seconds in spent.items()})
     rows += told("volumes", "bytes", volumes(data))
     trained = {"method": options.method, "filters": options.filters, "rounds": options.rounds}
     write_csv(options.out, [{**here, **(trained if row["topic"] in ITERATIONS else {}), **row} for row in rows])

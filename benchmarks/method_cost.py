@@ -28,6 +28,7 @@ from ssmis_core.configuration import Configuration, configure
 from ssmis_core.datasets import Dataset, open_dataset
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.files import write_csv
+from ssmis_core.host_memory import freed_memory_kept
 from ssmis_core.methods import METHODS, create_method, method_class
 from ssmis_core.methods.base import Method, Stage
 from ssmis_core.methods.overview import COSTS, count_networks
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for dims in options.dims:
         data = open_dataset("phantom", dims=dims, size=options.size)
         patch = options.patch or PATCH[dims]
-        rows += measure(contestants(options.methods or METHODS, data, patch, options.filters), options.rounds)
+        found = contestants(options.methods or METHODS, data, patch, options.filters)
+        with freed_memory_kept(torch.device("cpu")):  # as a training has it
+            rows += measure(found, options.rounds)
     here = machine(("torch", "numpy", "scipy"))
     write_csv(options.out, [{**here, **row} for row in rows])
     if not options.methods:

@@ -16,8 +16,8 @@ import numpy as np
 
 from ssmis_core.contestants import read_runs
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import predict_labels
 from ssmis_core.files import write_csv
+from ssmis_core.inference import predict_labels
 from ssmis_core.runs import Run
 
 

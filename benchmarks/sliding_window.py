@@ -29,8 +29,8 @@ from released_code import PATCH, beside_released, open_released
 from ssmis_core.configuration import configure
 from ssmis_core.datasets import open_dataset
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import predict_probabilities
 from ssmis_core.files import write_csv
+from ssmis_core.inference import predict_probabilities
 from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method
 from ssmis_core.networks.published_keys import vnet_key

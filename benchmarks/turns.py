@@ -1,5 +1,6 @@
 """Trainings that take turns: each in a process of its own, one iteration at a time, so that no two compute at once.
 
+Workers that a script has for loading still read ahead while another has its turn: the script gains by that, if any.
 An iteration ends where its last optimiser has stepped. That is all this file has to know of a training, so it times
 any script that trains with torch.optim, unchanged.
 """

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Truth
 from ssmis_core.datasets.cases import FILE_GRID, own_truth
 from ssmis_core.datasets.grids import on_original_grid
-from ssmis_core.devices import choose_device, has_room, inference_precision
+from ssmis_core.devices import choose_device
 from ssmis_core.errors import UserError
 from ssmis_core.evaluated_data import EvaluatedData, evaluated_data, scored_elsewhere
 from ssmis_core.files import alone, staged, write_atomic, write_json
-from ssmis_core.inference import keep_largest_component, sliding_window
-from ssmis_core.losses import most_probable
+from ssmis_core.host_memory import freed_memory_kept
+from ssmis_core.inference import predict_labels
 from ssmis_core.methods.base import Method
 from ssmis_core.metrics import evaluate_classes
 from ssmis_core.runs import Run
@@ -35,52 +34,6 @@ DISTANCES = {
     "hd95": "95th percentile of both directed distance sets pooled",
     "asd": "one-sided, prediction to reference",
 }
-
-
-def predict_probabilities(
-    method: Method,
-    image: np.ndarray,
-    config: Configuration,
-    *,
-    device: torch.device | str = "cpu",
-    precision: str = "float32",
-) -> torch.Tensor:
-    """Class probabilities [K, *spatial] of an image [C, *spatial], on the image's own grid, in float32.
-
-    The image is brought to the run's grid and scaled as in training, predicted window by window (of a volume whose
-    slices the network sees one by one: windows of one slice), and the probabilities brought back. Image and
-    probabilities lie on the device; on the host where it has no room for them, and then only windows are on the device.
-    precision: of the network's passes, see `inference_precision`.
-    """
-    device, grid = torch.device(device), config.grid
-    voxels = max(math.prod(image.shape[1:]), math.prod(grid.size(image.shape[1:])))
-    held = 4 * voxels * (2 * len(image) + 3 * method.num_classes)  # on both grids, and the sums
-    x = torch.from_numpy(np.ascontiguousarray(image)).to(device if has_room(device, held) else "cpu")
-    predict = grid.predictor(partial(_predict, method, device))
-    patch, stride = grid.across(config.patch, 1), grid.across(config.stride, 1)
-    with inference_precision(precision, device):
-        maps = sliding_window(method.prepare(grid.image(x)), predict, patch=patch, stride=stride)
-    return grid.back(maps, x.shape[1:])
-
-
-def _predict(method: Method, device: torch.device, windows: torch.Tensor) -> torch.Tensor:
-    """`method.predict`; a window by itself goes in twice on a CPU, where torch convolves one small sample slowly."""
-    windows = windows.to(device)
-    alone = len(windows) == 1 and device.type == "cpu"
-    return method.predict(windows.repeat(2, *[1] * (windows.ndim - 1)))[:1] if alone else method.predict(windows)
-
-
-def predict_labels(
-    method: Method, image: np.ndarray, config: Configuration, *, largest_component: bool = False, **how: Any
-) -> np.ndarray:
-    """`predict_probabilities`, which `how` is for, and `decide` in one: uint8 [*spatial]."""
-    return decide(predict_probabilities(method, image, config, **how), largest_component=largest_component)
-
-
-def decide(maps: torch.Tensor, *, largest_component: bool = False) -> np.ndarray:
-    """The most probable class of probabilities [K, *spatial], uint8 [*spatial]; or one component a class of it."""
-    labels = most_probable(maps[None])[0].to(torch.uint8).cpu().numpy()
-    return keep_largest_component(labels, len(maps)) if largest_component else labels
 
 
 def score_case(
@@ -157,7 +110,7 @@ def evaluate_run(
     spacings: list[tuple[float, ...] | None] = []
     written = save_predictions and _has_nibabel()
     how: dict[str, Any] = {"device": device, "largest_component": largest_component, "precision": precision}
-    with alone(run.path, what="training or evaluation"):
+    with alone(run.path, what="training or evaluation"), freed_memory_kept(device):
         # staged, so that an evaluation that is stopped leaves the one before whole
         with staged(folder) as fresh, closing(dataset.stream(data.cases)) as cases:
             for number, case in enumerate(cases, start=1):

@@ -1,4 +1,4 @@
-"""From a network that sees patches to the prediction of a whole scan: sliding windows and the largest component.
+"""From a network that sees patches to the prediction of a whole scan: sliding windows, labels, the largest component.
 
 The rules are those of the released semi-supervised code (the test functions of UA-MT, SS-Net, UG-MCL and others).
 """
@@ -6,9 +6,10 @@ The rules are those of the released semi-supervised code (the test functions of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice, product
-from math import ceil
-from typing import Any
+from math import ceil, prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,9 +18,24 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from ssmis_core.devices import has_room, inference_precision
 from ssmis_core.errors import UserError
+from ssmis_core.host_memory import freed_memory_kept
+from ssmis_core.losses import most_probable
 
-__all__ = ["keep_largest_component", "largest_component", "sliding_window", "window_starts"]
+if TYPE_CHECKING:
+    from ssmis_core.configuration import Configuration
+    from ssmis_core.methods.base import Method
+
+__all__ = [
+    "decide",
+    "keep_largest_component",
+    "largest_component",
+    "predict_labels",
+    "predict_probabilities",
+    "sliding_window",
+    "window_starts",
+]
 
 
 def window_starts(size: int, patch: int, stride: int) -> list[int]:
@@ -145,3 +161,49 @@ def _check_output(outputs: Tensor, inputs: Tensor) -> None:
     if outputs.ndim != inputs.ndim or outputs.shape[0] != inputs.shape[0] or outputs.shape[2:] != inputs.shape[2:]:
         expected = f"[{inputs.shape[0]}, classes, {', '.join(str(size) for size in inputs.shape[2:])}]"
         raise UserError(f"predict returned shape {tuple(outputs.shape)} for {tuple(inputs.shape)}, expected {expected}")
+
+
+def predict_probabilities(
+    method: Method,
+    image: np.ndarray,
+    config: Configuration,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+) -> torch.Tensor:
+    """Class probabilities [K, *spatial] of an image [C, *spatial], on the image's own grid, in float32.
+
+    The image is brought to the run's grid and scaled as in training, predicted window by window (of a volume whose
+    slices the network sees one by one: windows of one slice), and the probabilities brought back. Image and
+    probabilities lie on the device; on the host where it has no room for them, and then only windows are on the device.
+    precision: of the network's passes, see `inference_precision`.
+    """
+    device, grid = torch.device(device), config.grid
+    voxels = max(prod(image.shape[1:]), prod(grid.size(image.shape[1:])))
+    held = 4 * voxels * (2 * len(image) + 3 * method.num_classes)  # on both grids, and the sums
+    x = torch.from_numpy(np.ascontiguousarray(image)).to(device if has_room(device, held) else "cpu")
+    predict = grid.predictor(partial(_predict, method, device))
+    patch, stride = grid.across(config.patch, 1), grid.across(config.stride, 1)
+    with inference_precision(precision, device), freed_memory_kept(device):
+        maps = sliding_window(method.prepare(grid.image(x)), predict, patch=patch, stride=stride)
+    return grid.back(maps, x.shape[1:])
+
+
+def _predict(method: Method, device: torch.device, windows: torch.Tensor) -> torch.Tensor:
+    """`method.predict`; a window by itself goes in twice on a CPU, where torch convolves one small sample slowly."""
+    windows = windows.to(device)
+    alone = len(windows) == 1 and device.type == "cpu"
+    return method.predict(windows.repeat(2, *[1] * (windows.ndim - 1)))[:1] if alone else method.predict(windows)
+
+
+def predict_labels(
+    method: Method, image: np.ndarray, config: Configuration, *, largest_component: bool = False, **how: Any
+) -> np.ndarray:
+    """`predict_probabilities`, which `how` is for, and `decide` in one: uint8 [*spatial]."""
+    return decide(predict_probabilities(method, image, config, **how), largest_component=largest_component)
+
+
+def decide(maps: torch.Tensor, *, largest_component: bool = False) -> np.ndarray:
+    """The most probable class of probabilities [K, *spatial], uint8 [*spatial]; or one component a class of it."""
+    labels = most_probable(maps[None])[0].to(torch.uint8).cpu().numpy()
+    return keep_largest_component(labels, len(maps)) if largest_component else labels

@@ -99,7 +99,8 @@ def predict_file(
             raise UserError(f"{source}: is a single slice, expected 3 spatial axes, as the run's data set has")
 
     from ssmis_core.devices import choose_device
-    from ssmis_core.evaluation import predict_labels, save_nifti
+    from ssmis_core.evaluation import save_nifti
+    from ssmis_core.inference import predict_labels
 
     where = choose_device(device)
     method = run.method(where)

@@ -25,6 +25,7 @@ from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import NonFiniteLoss, UserError
 from ssmis_core.files import alone
 from ssmis_core.history import TermLog, check_finite
+from ssmis_core.host_memory import freed_memory_kept
 from ssmis_core.interrupts import StopRequest, stop_requests
 from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method, Stage, Step
@@ -75,7 +76,7 @@ def train(
         run = Run.create(run_dir, config)
         with alone(run.path, what="training or evaluation"):
             training.open(run, shape=shape, data_root=None if data_root is None else str(Path(data_root).resolve()))
-            with stop_requests(run.path) as stop:
+            with stop_requests(run.path) as stop, freed_memory_kept(device):
                 training.go(stop, max_seconds)
     return run
 
@@ -93,8 +94,7 @@ class Training:
         observers: Sequence[Observer],
     ):
         self.config, self.device, self.report, self.observers = config, device, report, observers
-        self.method = method.to(device)
-        self.stages = method.stages(config.iterations)
+        self.method, self.stages = method.to(device), method.stages(config.iterations)
         self.total = sum(stage.iterations for stage in self.stages)
         labeled, unlabeled = dataset.split(config.labeled)
         labeled, held = held_out(config, dataset, labeled)

@@ -12,7 +12,7 @@ import torch
 from ssmis_core.datasets import Case, Dataset
 from ssmis_core.devices import choose_device
 from ssmis_core.evaluated_data import EvaluatedData, check_of_these
-from ssmis_core.evaluation import decide, predict_probabilities
+from ssmis_core.inference import decide, predict_probabilities
 from ssmis_core.methods.base import Method
 from ssmis_core.runs import Run
 from ssmis_core.uncertainty import entropy

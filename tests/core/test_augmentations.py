@@ -14,7 +14,7 @@ from ssmis_core.batches import Batch, Batches, Sampling
 from ssmis_core.datasets.cases import Case
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import predict_probabilities
+from ssmis_core.inference import predict_probabilities
 from ssmis_core.methods import create_method
 from ssmis_core.volume_bank import VolumeBank
 

@@ -14,7 +14,8 @@ import torch
 
 from ssmis_core import Run, UserError, evaluate_run
 from ssmis_core.configuration import Configuration
-from ssmis_core.evaluation import predict_labels, predict_probabilities, save_nifti, score_case, summarise
+from ssmis_core.evaluation import save_nifti, score_case, summarise
+from ssmis_core.inference import predict_labels, predict_probabilities
 from ssmis_core.methods.base import Method
 
 NAN = float("nan")
@@ -182,7 +183,7 @@ def test_a_volume_for_which_a_device_has_no_room_is_predicted_from_the_host(
     case, method = run.dataset().load("phantom-010"), run.method()
     expected = predict_probabilities(method, case.image, run.config)
     asked: list[int] = []
-    monkeypatch.setattr("ssmis_core.evaluation.has_room", lambda device, nbytes: asked.append(nbytes))
+    monkeypatch.setattr("ssmis_core.inference.has_room", lambda device, nbytes: asked.append(nbytes))
     assert torch.equal(predict_probabilities(method, case.image, run.config), expected)
     assert asked == [4 * 32 * 32 * (2 * 1 + 3 * 3)]  # the image and the probabilities of 3 classes on both grids; sums
 

@@ -13,8 +13,8 @@ from ssmis_core import Run, evaluate_run
 from ssmis_core.configuration import Configuration
 from ssmis_core.devices import choose_device
 from ssmis_core.distance_transform import distance_transform
-from ssmis_core.evaluation import predict_probabilities
 from ssmis_core.geometry import signed_distance
+from ssmis_core.inference import predict_probabilities
 from ssmis_core.methods import METHODS
 from ssmis_core.pseudo_labels import largest_components
 
@@ -80,7 +80,7 @@ def test_a_volume_that_does_not_fit_is_predicted_window_by_window_from_the_host(
     run = quietly(tiny("supervised"), tmp_path / "run", device="cuda")
     case, method = run.dataset().load("phantom-010"), run.method(torch.device("cuda"))
     there = predict_probabilities(method, case.image, run.config, device="cuda")
-    monkeypatch.setattr("ssmis_core.evaluation.has_room", lambda device, nbytes: False)
+    monkeypatch.setattr("ssmis_core.inference.has_room", lambda device, nbytes: False)
     here = predict_probabilities(method, case.image, run.config, device="cuda")
     assert there.device.type == "cuda" and here.device.type == "cpu"
     torch.testing.assert_close(here, there.cpu(), rtol=0, atol=1e-5)

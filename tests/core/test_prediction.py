@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ssmis_core import cli
-from ssmis_core.evaluation import predict_labels
+from ssmis_core.inference import predict_labels
 from ssmis_core.prediction import read_image
 from ssmis_core.runs import Run
 from tests.core.cli_helpers import AFFINE, PHANTOM, empty_folder, refused, write_case, write_nifti

@@ -16,7 +16,8 @@ import ssmis_core as ssmis
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Dataset, acdc, open_dataset
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import evaluate_run, predict_labels, predict_probabilities, score_case
+from ssmis_core.evaluation import evaluate_run, score_case
+from ssmis_core.inference import predict_labels, predict_probabilities
 from ssmis_core.methods import METHODS, create_method
 from ssmis_core.metrics import evaluate_classes
 from ssmis_core.prediction import predict_file

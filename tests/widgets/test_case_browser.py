@@ -13,7 +13,7 @@ import pytest
 
 from ssmis_core.datasets import phantom
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import predict_labels, predict_probabilities
+from ssmis_core.inference import predict_labels, predict_probabilities
 from ssmis_core.uncertainty import entropy
 from tests.widgets.evaluated_runs import CASES, evaluated
 from widgets.case_answers import MEAN, MISTAKES, mistakes

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import predict_probabilities
 from ssmis_core.files import read_csv
+from ssmis_core.inference import predict_probabilities
 from ssmis_core.metrics import evaluate
 from ssmis_core.runs import Run
 from ssmis_core.uncertainty import entropy

@@ -133,7 +133,7 @@ class Review:
             return read_case_labels(path, case)
         import torch
 
-        from ssmis_core.evaluation import decide
+        from ssmis_core.inference import decide
 
         kept = self.conventions.get("largest_component", False)
         return decide(torch.from_numpy(self.probabilities(case)), largest_component=kept)
@@ -141,7 +141,7 @@ class Review:
     def probabilities(self, case: Case) -> np.ndarray:
         """What the run's network answers to a case, float32 [K, *spatial]; the last few are kept."""
         if case.id not in self._probabilities:
-            from ssmis_core.evaluation import predict_probabilities
+            from ssmis_core.inference import predict_probabilities
 
             maps = predict_probabilities(self._method(), case.image, self.run.config, device=self.device)
             self._probabilities[case.id] = maps.float().cpu().numpy()

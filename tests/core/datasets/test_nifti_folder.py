@@ -16,7 +16,7 @@ from ssmis_core.datasets.cases import Grid
 from ssmis_core.datasets.grids import on_original_grid, resample_label
 from ssmis_core.datasets.preparation import Wish, prepare_folder
 from ssmis_core.errors import UserError
-from ssmis_core.evaluation import predict_labels
+from ssmis_core.inference import predict_labels
 from ssmis_core.runs import Run
 from tests.core.cli_helpers import NETWORK, empty_folder, refused
 from tests.core.datasets.own_helpers import OBLIQUE, blocks, scan, write_image, write_source
