@@ -8,8 +8,8 @@ patch, and do all that an iteration takes: loading, cropping, losses, backward, 
 `train` with the full preset and the variant "released". They take turns, and which goes first rotates: an iteration
 that is not timed, since a machine may have taken the memory of the side that waited, and --timed ones that are. That
 both compute the same is shown by the tests on the values that the released functions returned; here the floating point
-operations of an iteration are counted on both sides, and its time by kind of operation. --ours names how ours computes,
-several at once: float32 or bf16, and compiled or not (bf16+compile).
+operations of an iteration are counted on both sides, its time by kind of operation, and peak memory. --ours names how
+ours computes, several at once: float32 or bf16, and compiled or not (bf16+compile).
 
 On a CPU the published patch takes up to a minute an iteration; --patch 80 80 48 is a smaller one on both sides.
 """
@@ -86,6 +86,7 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         }
         trainings[RELEASED_SIDE] = (train_released, (name, options.released, options.la, theirs, options.patch))
         spent: dict[str, list[float]] = {side: [] for side in trainings}
+        peak: dict[str, int] = {}
         with sides(trainings, options.threads) as all_sides:
             for one in all_sides:
                 for _ in range(options.warm_up):
@@ -94,7 +95,9 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 first = number % len(all_sides)
                 for one in all_sides[first:] + all_sides[:first]:
                     one.turn()
-                    spent[one.name] += [one.turn().seconds for _ in range(options.timed)]
+                    taken = [one.turn() for _ in range(options.timed)]
+                    spent[one.name] += [iteration.seconds for iteration in taken]
+                    peak[one.name] = taken[-1].peak
             plain = [one for one in all_sides if "+" not in one.name]  # what is compiled cannot be looked into
             told = {one.name: (one.turn("operations").operations, one.turn("profile").shares) for one in plain}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
@@ -102,7 +105,7 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for how in options.ours:
         row: dict[str, Any] = {"device": device, "method": name, "patch": patch, "how": how, "rounds": options.rounds}
         for side, key in (("ours", how), ("released", RELEASED_SIDE)):
-            row |= spread(side, spent[key])
+            row |= {**spread(side, spent[key]), f"{side}_peak_gb": round(peak[key] / 1e9, 2)}
         row |= {"timed": len(spent[how]), "ratio": round(median(spent[RELEASED_SIDE]) / median(spent[how]), 2)}
         for side, key in (("ours", how), ("released", RELEASED_SIDE)):
             operations, shares = told.get(key, (None, None))

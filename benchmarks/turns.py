@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,11 +36,14 @@ KINDS = {  # of torch's operations, by what their names hold; all others are "ot
 class Iteration:
     """What an iteration took.
 
-    seconds: of the clock. operations: floating point operations of convolutions and matrix products, forward and
-    backward, or None where they were not counted. shares: of the time inside torch's operations, by their kind.
+    seconds: of the clock. peak: the most bytes that the training has had at once so far, of the GPU's memory or, on a
+    CPU, of the process with all that Python and torch take themselves. operations: floating point operations of
+    convolutions and matrix products, forward and backward, or None where they were not counted. shares: of the time
+    inside torch's operations, by their kind.
     """
 
     seconds: float
+    peak: int
     operations: int | None = None
     shares: Mapping[str, float] | None = None
 
@@ -65,7 +69,7 @@ class Watched:
         operations = self.counter.get_total_flops() if self.counter else None
         shares = shares_of(self.profiler) if self.profiler else None
         self.counter = self.profiler = None
-        self.pipe.send(Iteration(seconds, operations, shares))
+        self.pipe.send(Iteration(seconds, peak_memory(), operations, shares))
         self.wait()
 
     def wait(self) -> None:
@@ -155,6 +159,13 @@ def by_kind(events: Iterable[tuple[str, float]]) -> dict[str, float]:
             kind = next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), "other")
             spent[kind] += own
     return {kind: own / max(sum(spent.values()), 1e-12) for kind, own in spent.items()}
+
+
+def peak_memory() -> int:
+    """Bytes: the most that were in use at once, on the GPU where there is one, else by this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
 
 
 def synchronise() -> None:
