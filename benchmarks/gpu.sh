@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What only a GPU can show, unattended and within ten minutes: the CUDA tests, then ours beside the released code.
+# What only a GPU can show, unattended and within ten minutes: ours beside the released code, and the CUDA tests.
 #
 #   benchmarks/gpu.sh LA RELEASED OUT
 #
@@ -16,10 +16,11 @@ python=${PYTHON:-python}
 here=$(cd "$(dirname "$0")" && pwd)
 la=$(realpath "$1") released=$(realpath "$2")
 mkdir -p "$3"
-out=$(realpath "$3") scratch=$(mktemp -d)
+out=$(realpath "$3") scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/parts"
 : >"$out/gpu.log"
+rm -f "$out/gpu.csv"
 cd "$here/.." || exit 2
 export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
 failed=()
@@ -33,14 +34,14 @@ topic() { # name, seconds, command
     fi
     tail -n 1 "$out/gpu.log"
     if compgen -G "$scratch/parts/*.csv" >/dev/null; then # now: the next topic may be the last
-        "$python" benchmarks/one_table.py "$out/gpu.csv" "$scratch"/parts/*.csv
+        "$python" benchmarks/one_table.py "$out/gpu.csv" "$scratch"/parts/*.csv || failed+=("the table with $name")
     fi
 }
 
 beside=(--la "$la" --released "$released")
 topic signed_distance 30 "$python" benchmarks/signed_distance.py --la "$la" \
     --devices cuda --rounds 3 --out "$scratch/parts/signed_distance.csv"
-topic sliding_window 50 "$python" benchmarks/sliding_window.py "${beside[@]}" \
+topic sliding_window 45 "$python" benchmarks/sliding_window.py "${beside[@]}" \
     --rounds 3 --out "$scratch/parts/sliding_window.csv"
 for method in ssnet ugmcl tracoco cpam_trcm; do
     topic "training_step_$method" 70 "$python" benchmarks/training_step.py "${beside[@]}" --methods "$method" \
@@ -48,7 +49,7 @@ for method in ssnet ugmcl tracoco cpam_trcm; do
 done
 topic evaluation 90 "$python" benchmarks/evaluation.py "${beside[@]}" \
     --run "$scratch/run" --train-seconds 25 --volumes 8 --out "$scratch/parts/evaluation.csv"
-topic cuda_tests 60 "$python" -m pytest -q -m gpu tests/core/test_gpu.py tests/core/test_distance_transform.py
+topic cuda_tests 90 "$python" -m pytest -q -m gpu tests/core/test_gpu.py tests/core/test_distance_transform.py
 if [ ${#failed[@]} -gt 0 ]; then
     echo "not finished: ${failed[*]}; see $out/gpu.log"
     exit 1

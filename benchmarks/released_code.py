@@ -36,10 +36,10 @@ CHECKOUTS = "SS-Net (ycwu1997), UG-MCL (YichiZhang98), TraCoCo (yyliu01) and shu
 def beside_released(told: str) -> ArgumentParser:
     """The command line of a benchmark on LA beside released code. told: the script's docstring."""
     parser = ArgumentParser(description=told, formatter_class=RawDescriptionHelpFormatter)
-    folder = {"type": lambda name: Path(name).resolve(), "required": True}  # a released script changes the folder
-    parser.add_argument("--la", **folder, help="the folder of the data set la")
-    parser.add_argument("--released", **folder, help="the folder with the authors' checkouts")
-    parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    path = {"type": lambda name: Path(name).resolve(), "required": True}  # a released script changes the folder
+    parser.add_argument("--la", **path, help="the folder of the data set la")
+    parser.add_argument("--released", **path, help="the folder with the authors' checkouts")
+    parser.add_argument("--out", **path, help="the CSV to write")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each side, on a CPU")
     return parser
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from time import perf_counter
@@ -98,7 +98,8 @@ class Side:
 
     def turn(self, asked: str = "seconds") -> Iteration:
         """One iteration. asked: "seconds", "operations" or "profile" (the latter two cost time of their own)."""
-        self.pipe.send(asked)
+        with suppress(BrokenPipeError):  # where it has ended, no answer says so
+            self.pipe.send(asked)
         return self.answer()
 
     def answer(self) -> Iteration:
@@ -146,9 +147,10 @@ def operations_profile() -> profile:
 
 
 def shares_of(profiler: profile) -> dict[str, float]:
-    """Of a profile that has ended: the share of each kind in the time on the GPU, or on the CPU without one."""
-    own = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
-    return by_kind((event.key, getattr(event, own)) for event in profiler.key_averages())
+    """Of a profile that has ended: the share of each kind in the time on the GPU, or on the CPU where none had work."""
+    events = profiler.key_averages()
+    own = "self_device_time_total" if any(e.self_device_time_total for e in events) else "self_cpu_time_total"
+    return by_kind((event.key, getattr(event, own)) for event in events)
 
 
 def by_kind(events: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -165,7 +167,9 @@ def peak_memory() -> int:
     """Bytes: the most that were in use at once, on the GPU where there is one, else by this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
+    import resource  # Windows has none
+
+    return (1 if sys.platform == "darwin" else 1024) * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def synchronise() -> None:

@@ -17,8 +17,8 @@ def connected_components(mask: Tensor) -> Tensor:
     its shape, with the number of voxels of a mask for the background.
 
     A label is a voxel of the same component, so labels are pointers. In a round every voxel finds the lowest label next
-    to it and hands it on to the voxel that its own label is; then every pointer is followed, 2^3 steps far. Steps grow
-    with the rounds, eightfold along a line: rounds grow with the logarithm of a component's length.
+    to it and hands it on to the voxel that its own label is; then every pointer is followed, 2^3 steps far. Along a
+    line the steps of a round are eight times those of the round before: rounds are the logarithm of its length.
     Source: pointer jumping, as in Shiloach & Vishkin, An O(log n) parallel connectivity algorithm (1982).
     """
     n = prod(mask.shape[1:])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,9 @@ def test_the_largest_component_is_an_option_and_is_said(run: Run) -> None:
     assert evaluate_run(run, device="cpu", largest_component=True)["conventions"]["largest_component"] is True
 
 
-def test_float32_is_whole_and_another_precision_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_is_whole_and_another_precision_is_said(
+    run: Run, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     def precision() -> tuple[bool, str]:
         return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
 
@@ -162,14 +166,13 @@ def test_float32_is_whole_and_another_precision_is_said(run: Run, monkeypatch: p
         return predict(self, x)
 
     monkeypatch.setattr(Method, "predict", looking)
+    before = torch.get_float32_matmul_precision()
+    request.addfinalizer(partial(torch.set_float32_matmul_precision, before))
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    before_products = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     case, method = run.dataset().load("phantom-010"), run.method()
     whole, short = (predict_probabilities(method, case.image, run.config, precision=p) for p in ("float32", "bf16"))
-    after = precision()
-    torch.set_float32_matmul_precision(before_products)
-    assert set(seen) == {(False, "highest")} and after == (True, "medium")  # as they were
+    assert set(seen) == {(False, "highest")} and precision() == (True, "medium")  # as they were
     assert short.dtype == torch.float32 and 0 < float((short - whole).abs().mean()) < 0.02
 
     summary = evaluate_run(run, device="cpu", precision="bf16", save_predictions=False)
@@ -186,6 +189,8 @@ def test_a_volume_for_which_a_device_has_no_room_is_predicted_from_the_host(
     monkeypatch.setattr("ssmis_core.inference.has_room", lambda device, nbytes: asked.append(nbytes))
     assert torch.equal(predict_probabilities(method, case.image, run.config), expected)
     assert asked == [4 * 32 * 32 * (2 * 1 + 3 * 3)]  # the image and the probabilities of 3 classes on both grids; sums
+    predict_probabilities(method, case.image, replace(run.config, resize=(64, 64)))
+    assert asked[1:] == [4 * asked[0]]  # as large as the larger of the two
 
 
 def test_probabilities_come_back_on_the_images_own_grid(
