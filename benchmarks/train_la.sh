@@ -5,7 +5,8 @@
 #
 # LA: the folder of the data set la. OUT: a folder; OUT/la*.csv are the tables, and OUT/runs.tar.gz has of every
 # finished run its settings, history, scores and summary, no weights. Runs lie in OUT/runs, and the same command goes on
-# with those that were stopped. At the end the tables and the archive take some seconds more. $PYTHON: the interpreter (default: python). $JOBS: runs at once (default: 3).
+# with those that were stopped. After SECONDS the tables and the archive take some more. $PYTHON: the interpreter
+# (default: python). $JOBS: runs at once (default: 3).
 set -u
 if [ $# -lt 3 ]; then
     sed -n 's/^# \{0,1\}//p' "$0" | sed 1d

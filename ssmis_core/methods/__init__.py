@@ -106,7 +106,7 @@ def create_method(
         raise UserError(f"dims={dims}, num_classes={num_classes}: expected 2 or 3 dimensions and 2 or more classes")
     settings = method_options(name, variant=variant, **options)
     method = method_class(name)(settings, num_classes=num_classes, dims=dims, channels=channels)
-    return method.to(memory_format=memory_format(dims))  # type: ignore[call-overload]
+    return method.to(memory_format=memory_format(dims))  # type: ignore[call-overload]  # torch's hints leave it out
 
 
 def _typed(cls: type[Method], method: str, option: str, value: Any) -> Any:
