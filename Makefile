@@ -57,7 +57,8 @@ types: $(STAMP)  ## mypy
 	$(BIN)/mypy
 
 check: test viewer  ## make test, then the slow tests: real presets, notebooks in a browser, napari on a screen
-	$(BIN)/python -m pytest -m "slow or browser or napari"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist worksteal -m slow
+	$(BIN)/python -m pytest -m "browser or napari"
 
 format: $(STAMP)  ## let ruff and nbstripout tidy the code and the notebooks
 	$(BIN)/ruff check --fix .
