@@ -2,8 +2,7 @@
 
     python benchmarks/host_memory.py --out benchmarks/results/host_memory.csv
 
-Two kinds of work by a V-Net with 16 filters: the prediction of four windows (112x112x80), and a training iteration of
-two patches. Both ways take turns, and which goes first alternates; in each turn the work is done once untimed and then
+Two kinds of work by a V-Net: the prediction of four windows, and a training iteration of two patches. Both ways take turns, and which goes first alternates; in each turn the work is done once untimed and then
 timed three times. A row a kind of work: median seconds with the lowest and highest, their ratio, and the pages that the
 system had to make (faults).
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -35,17 +34,19 @@ Ways = dict[str, Callable[[], AbstractContextManager[None]]]
 WAYS: Ways = {"kept": partial(freed_memory_kept, torch.device("cpu")), "given_back": nullcontext}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
+    parser.add_argument("--filters", type=int, default=16)
+    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    method = create_method("supervised", filters=16)
+    method, patch = create_method("supervised", filters=options.filters), tuple(options.patch)
     rows = []
-    for name, work in (("prediction", prediction(method)), ("training", training(method))):
-        row: dict[str, Any] = {"work": name, "patch": "x".join(map(str, PATCH)), "rounds": options.rounds}
+    for name, work in (("prediction", prediction(method, patch)), ("training", training(method, patch))):
+        row: dict[str, Any] = {"work": name, "patch": "x".join(map(str, patch)), "rounds": options.rounds}
         row |= compare(work, options.rounds)
         rows.append({**machine(("torch",)), **row})
         print(*(f"{key}={value}" for key, value in row.items()), flush=True)
@@ -53,8 +54,8 @@ def main() -> int:
     return 0
 
 
-def prediction(method: Method) -> Callable[[], None]:
-    windows = torch.rand(4, 1, *PATCH)
+def prediction(method: Method, patch: tuple[int, ...]) -> Callable[[], None]:
+    windows = torch.rand(4, 1, *patch)
 
     def work() -> None:
         method.eval()
@@ -64,8 +65,8 @@ def prediction(method: Method) -> Callable[[], None]:
     return work
 
 
-def training(method: Method) -> Callable[[], None]:
-    images, label = torch.rand(2, 1, *PATCH), torch.randint(2, (2, *PATCH))
+def training(method: Method, patch: tuple[int, ...]) -> Callable[[], None]:
+    images, label = torch.rand(2, 1, *patch), torch.randint(2, (2, *patch))
 
     def work() -> None:
         method.train().zero_grad(set_to_none=True)
