@@ -2,9 +2,9 @@
 
     python benchmarks/host_memory.py --out benchmarks/results/host_memory.csv
 
-Two kinds of work by a V-Net: the prediction of four windows, and a training iteration of two patches. Both ways take turns, and which goes first alternates; in each turn the work is done once untimed and then
-timed three times. A row a kind of work: median seconds with the lowest and highest, their ratio, and the pages that the
-system had to make (faults).
+Two kinds of work by a V-Net: the prediction of four windows, and a training iteration of two patches. Both ways take
+turns, and which goes first alternates; in each turn the work is done once untimed and then timed three times. A row a
+kind of work: median seconds with the lowest and highest, their ratio, and the pages that the system made (faults).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -76,6 +77,8 @@ def reproducible(deterministic: bool) -> Iterator[None]:
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     before = torch.are_deterministic_algorithms_enabled()
     changes = deterministic and not before  # the call alone imports the compiler, seconds on a small machine
+    if deterministic and devices:  # read when a process multiplies its first matrices there
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with torch.random.fork_rng(devices):
         if changes:
             torch.use_deterministic_algorithms(True)

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ssmis_core.background import in_background
 from ssmis_core.configuration import Configuration
 from ssmis_core.datasets import Case, Truth
 from ssmis_core.datasets.cases import FILE_GRID, own_truth
@@ -24,10 +26,11 @@ from ssmis_core.files import alone, staged, write_atomic, write_json
 from ssmis_core.host_memory import freed_memory_kept
 from ssmis_core.inference import predict_labels
 from ssmis_core.methods.base import Method
-from ssmis_core.metrics import evaluate_classes
+from ssmis_core.metrics import evaluate_classes_in
 from ssmis_core.runs import Run
 from ssmis_core.voxel_size import unlike
 
+BEHIND = 2  # cases that are scored and written while the next one is predicted
 METRICS = ("dice", "jaccard", "hd95", "asd", "hd95_mm", "asd_mm")
 DISTANCES = {
     "distances": "voxels (hd95, asd); millimetres (hd95_mm, asd_mm) where spacing is known",
@@ -63,15 +66,12 @@ def score_labels(
     if truth.grid == FILE_GRID:
         labels = on_original_grid(labels, case)[0].reshape(truth.label.shape)  # a plane without an axis of one voxel
     classes = len(class_names)
-    in_voxels = evaluate_classes(labels, truth.label, classes, empty=empty)
-    in_mm = (
-        evaluate_classes(labels, truth.label, classes, spacing=truth.spacing, empty=empty) if truth.spacing else None
-    )
+    units = [None, truth.spacing] if truth.spacing else [None]
     rows = []
-    for k, scores in enumerate(in_voxels, start=1):
+    for k, (scores, *in_mm) in enumerate(evaluate_classes_in(units, labels, truth.label, classes, empty), start=1):
         row: dict[str, Any] = {"case": case.id, "class": class_names[k], **scores.as_dict()}
-        if in_mm:
-            row.update(hd95_mm=in_mm[k - 1].hd95, asd_mm=in_mm[k - 1].asd)
+        for one in in_mm:
+            row.update(hd95_mm=one.hd95, asd_mm=one.asd)
         if truth.grid:
             row["grid"] = truth.grid
         rows.append(row)
@@ -110,19 +110,25 @@ def evaluate_run(
     spacings: list[tuple[float, ...] | None] = []
     written = save_predictions and _has_nibabel()
     how: dict[str, Any] = {"device": device, "largest_component": largest_component, "precision": precision}
+
+    def score(case: Case, labels: np.ndarray, fresh: Path) -> tuple[Case, list[dict[str, Any]]]:
+        names, truth = dataset.class_names, dataset.truth(case)
+        scores = score_labels(labels, case, class_names=names, truth=truth, empty=empty)
+        if written:
+            of_file = case.original is not None
+            save_nifti(fresh / f"{case.id}.nii.gz", *on_original_grid(labels, case), flat=of_file)
+        return case, scores
+
     with alone(run.path, what="training or evaluation"), freed_memory_kept(device):
         # staged, so that an evaluation that is stopped leaves the one before whole
         with staged(folder) as fresh, closing(dataset.stream(data.cases)) as cases:
-            for number, case in enumerate(cases, start=1):
-                how["truth"] = dataset.truth(case)
-                labels, scores = score_case(method, case, config, class_names=dataset.class_names, empty=empty, **how)
-                rows += scores
-                spacings.append(case.spacing)
-                if written:
-                    of_file = case.original is not None
-                    save_nifti(fresh / f"{case.id}.nii.gz", *on_original_grid(labels, case), flat=of_file)
-                if report:
-                    report(number, len(data.cases), case.id)
+            made = (partial(score, case, predict_labels(method, case.image, config, **how), fresh) for case in cases)
+            with closing(in_background(made, BEHIND)) as scored:
+                for number, (case, scores) in enumerate(scored, start=1):
+                    rows += scores
+                    spacings.append(case.spacing)
+                    if report:
+                        report(number, len(data.cases), case.id)
         if not written:
             _discard(folder, data.cases)
         predictions = f"{folder.name}/" if written else "not written"

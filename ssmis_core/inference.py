@@ -37,6 +37,9 @@ __all__ = [
     "window_starts",
 ]
 
+# Voxels of the largest volume that torch convolves faster twice at once than by itself, on one core and on two.
+SLOW_ALONE = 48**3
+
 
 def window_starts(size: int, patch: int, stride: int) -> list[int]:
     """Where the windows begin along one axis of `size` voxels: 0, stride, 2 stride, ... and the last at size - patch.
@@ -190,9 +193,9 @@ def predict_probabilities(
 
 
 def _predict(method: Method, device: torch.device, windows: torch.Tensor) -> torch.Tensor:
-    """`method.predict`; a window by itself goes in twice on a CPU, where torch convolves one small sample slowly."""
+    """`method.predict`; a small volume by itself goes in twice on a CPU, where torch convolves one sample slowly."""
     windows = windows.to(device)
-    alone = len(windows) == 1 and device.type == "cpu"
+    alone = len(windows) == 1 and windows.ndim == 5 and windows[0, 0].numel() <= SLOW_ALONE and device.type == "cpu"
     return method.predict(windows.repeat(2, *[1] * (windows.ndim - 1)))[:1] if alone else method.predict(windows)
 
 

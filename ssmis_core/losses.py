@@ -33,7 +33,8 @@ def most_probable(prob: Tensor) -> Tensor:
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Mean over voxels of -log softmax(logits)[label]."""
-    return F.cross_entropy(logits.float(), label.long())
+    # torch's own mean of maps on a GPU depends on the order in which its threads end
+    return F.cross_entropy(logits.float(), label.long(), reduction="none").mean()
 
 
 def supervised_terms(logits: Tensor, prob: Tensor, label: Tensor) -> dict[str, Tensor]:

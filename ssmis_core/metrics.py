@@ -7,7 +7,7 @@ medpy's; the one default that differs is what an empty prediction scores (see `e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, product
@@ -28,6 +28,7 @@ __all__ = [
     "dice_of_classes",
     "evaluate",
     "evaluate_classes",
+    "evaluate_classes_in",
     "surface_distances",
 ]
 
@@ -103,7 +104,8 @@ def evaluate(
     for name, array in (("prediction", predicted), ("reference", true)):
         _check_values(array, 2, name, "evaluate takes one binary object with values 0 and 1; use evaluate_classes")
     steps = _check_spacing(spacing, predicted.ndim)
-    return _score(predicted.astype(bool, copy=False), true.astype(bool, copy=False), steps, empty, hd95, asd)
+    (scores,) = _score(predicted.astype(bool, copy=False), true.astype(bool, copy=False), [steps], empty, hd95, asd)
+    return scores
 
 
 def evaluate_classes(
@@ -121,13 +123,31 @@ def evaluate_classes(
     prediction, reference: [X, Y] or [X, Y, Z] of one shape, with whole values 0 to num_classes - 1 (0: background).
     The other options, the units and the errors are those of `evaluate`.
     """
+    told = evaluate_classes_in([spacing], prediction, reference, num_classes, empty, hd95=hd95, asd=asd)
+    return [scores for (scores,) in told]
+
+
+def evaluate_classes_in(
+    spacings: Sequence[Sequence[float] | None],
+    prediction: ArrayLike,
+    reference: ArrayLike,
+    num_classes: int,
+    empty: str = "nan",
+    *,
+    hd95: str = "pooled",
+    asd: str = "one-sided",
+) -> list[tuple[Scores, ...]]:
+    """`evaluate_classes` in several units at once, voxels (None) and mm for one: a tuple of Scores a class.
+
+    The surfaces are looked for once, and so are nearest voxels where units differ by a factor.
+    """
     _check_rules(empty, hd95, asd)
     predicted, true = _label_maps(prediction, reference, num_classes)
-    steps = _check_spacing(spacing, predicted.ndim)
+    units = [_check_spacing(spacing, predicted.ndim) for spacing in spacings]
     # The classes share one crop to everything that is not background; `_score` crops further for each.
     box = _box((predicted != 0) | (true != 0))
     predicted, true = predicted[box], true[box]
-    return [_score(predicted == k, true == k, steps, empty, hd95, asd) for k in range(1, num_classes)]
+    return [_score(predicted == k, true == k, units, empty, hd95, asd) for k in range(1, num_classes)]
 
 
 def dice_of_classes(prediction: ArrayLike, reference: ArrayLike, num_classes: int, empty: str = "nan") -> list[float]:
@@ -159,7 +179,7 @@ def surface_distances(
     steps = _check_spacing(spacing, predicted.ndim)
     if not predicted.any() or not true.any():
         return np.empty(0), np.empty(0)
-    return _directed(predicted.astype(bool, copy=False), true.astype(bool, copy=False), steps)
+    return next(_directed(predicted.astype(bool, copy=False), true.astype(bool, copy=False), [steps]))
 
 
 def _label_maps(prediction: ArrayLike, reference: ArrayLike, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,31 +192,44 @@ def _label_maps(prediction: ArrayLike, reference: ArrayLike, num_classes: int) -
     return predicted, true
 
 
-def _score(prediction: Mask, reference: Mask, spacing: tuple[float, ...], empty: str, hd95: str, asd: str) -> Scores:
-    """The scores of two masks that were checked."""
+def _score(
+    prediction: Mask, reference: Mask, units: Sequence[tuple[float, ...]], empty: str, hd95: str, asd: str
+) -> tuple[Scores, ...]:
+    """The scores of two masks that were checked, in each unit."""
     size_p, size_r = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
     if not size_p or not size_r:
         overlap = 0.0 if empty == "zero" or size_p or size_r else np.nan
         distance = 0.0 if empty == "zero" else np.nan
-        return Scores(overlap, overlap, distance, distance, missed=size_r > 0, false_alarm=size_p > 0)
+        return (Scores(overlap, overlap, distance, distance, missed=size_r > 0, false_alarm=size_p > 0),) * len(units)
     # Nothing outside the common box matters; contiguous copies make the passes that follow faster.
     box = _box(prediction | reference)
     prediction, reference = np.ascontiguousarray(prediction[box]), np.ascontiguousarray(reference[box])
     common = int(np.count_nonzero(prediction & reference))
-    there, back = _directed(prediction, reference, spacing)
-    both = np.concatenate((there, back))
-    if hd95 == "pooled":
-        far = float(np.percentile(both, 95))
-    else:
-        far = float(max(np.percentile(there, 95), np.percentile(back, 95)))
-    mean = float(there.mean() if asd == "one-sided" else both.mean())
-    return Scores(2 * common / (size_p + size_r), common / (size_p + size_r - common), far, mean)
+    dice, jaccard = 2 * common / (size_p + size_r), common / (size_p + size_r - common)
+    found = []
+    for there, back in _directed(prediction, reference, units):
+        both = np.concatenate((there, back))
+        if hd95 == "pooled":
+            far = float(np.percentile(both, 95))
+        else:
+            far = float(max(np.percentile(there, 95), np.percentile(back, 95)))
+        found.append(Scores(dice, jaccard, far, float(there.mean() if asd == "one-sided" else both.mean())))
+    return tuple(found)
 
 
-def _directed(prediction: Mask, reference: Mask, spacing: tuple[float, ...]) -> tuple[Distances, Distances]:
-    """The distances from the prediction's surface to the reference's, and back."""
-    surface_p, surface_r = _surface(prediction), _surface(reference)
-    return _distances(surface_p, surface_r, spacing), _distances(surface_r, surface_p, spacing)
+def _directed(
+    prediction: Mask, reference: Mask, units: Sequence[tuple[float, ...]]
+) -> Iterator[tuple[Distances, Distances]]:
+    """The distances from the prediction's surface to the reference's, and back, in each unit."""
+    one, other = _surface(prediction), _surface(reference)
+    known: dict[tuple[float, ...], tuple[Distances, Distances]] = {}
+    for spacing in units:
+        even = len(set(spacing)) == 1  # then they are those in voxels, times a factor
+        factor, grid = (spacing[0], (1.0,) * len(spacing)) if even else (1.0, spacing)
+        if grid not in known:
+            known[grid] = _distances(one, other, grid), _distances(other, one, grid)
+        there, back = known[grid]
+        yield factor * there, factor * back
 
 
 def _surface(mask: Mask) -> Mask:

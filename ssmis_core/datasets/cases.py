@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 import numpy as np
 
+from ssmis_core.background import in_background
 from ssmis_core.errors import UserError
 
 
@@ -128,17 +128,7 @@ class Dataset(ABC):
 
         Whoever may stop early closes it (`contextlib.closing`), so that nothing is read for no one.
         """
-        ahead: deque[Future[Case]] = deque()
-        pool = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="reader")
-        try:
-            for case_id in case_ids:
-                ahead.append(pool.submit(self.load, case_id))
-                if len(ahead) > READ_AHEAD:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return in_background((partial(self.load, case_id) for case_id in case_ids), READ_AHEAD)
 
     def contents(self, case_id: str) -> tuple[str, ...]:
         """A digest of each file with voxels of the case's image, where they are known: the same scan has the same."""

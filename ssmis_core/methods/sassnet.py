@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ssmis_core.batches import Batch
 from ssmis_core.draws import Clock, Draws
+from ssmis_core.losses import cross_entropy
 from ssmis_core.methods.base import Card, Optimiser, Step
 from ssmis_core.methods.dtc import DTC, DTCOptions
 from ssmis_core.networks.critic import Critic
@@ -73,7 +73,7 @@ class SASSNet(DTC):
         n = batch.num_labeled
         verdict = evaluated(self.critic, s[n:], batch.image[n:]).float()
         wanted = torch.full((len(verdict),), LABELED, device=verdict.device)
-        return {"adversarial": F.cross_entropy(verdict, wanted)}
+        return {"adversarial": cross_entropy(verdict, wanted)}
 
     def critic_step(self, batch: Batch) -> Step:
         """The critic's own loss on maps that take no gradient; and how often it is right."""
@@ -82,5 +82,5 @@ class SASSNet(DTC):
         verdict = self.critic(s, batch.image).float()
         truth = torch.full((len(verdict),), UNLABELED, device=verdict.device)
         truth[: batch.num_labeled] = LABELED
-        loss = F.cross_entropy(verdict, truth)
+        loss = cross_entropy(verdict, truth)
         return Step(loss, {"critic": loss, "critic_right": (verdict.argmax(1) == truth).float().mean()}, CRITIC)

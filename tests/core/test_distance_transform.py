@@ -54,6 +54,8 @@ def test_larger_grids_in_whole_numbers_and_in_millimetres(
     found = distance_transform(torch.from_numpy(masks).to(device), mm)
     assert found.device.type == device and found.dtype == torch.float32
     np.testing.assert_allclose(found.cpu().numpy(), expected(masks, mm), rtol=2e-6)
+    plain = batched_distance(torch.from_numpy(masks).to(device), mm)  # what a GPU runs
+    np.testing.assert_allclose(plain.cpu().numpy(), expected(masks, mm), rtol=2e-6)
 
 
 @pytest.mark.parametrize("device", DEVICES)

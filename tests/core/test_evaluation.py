@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from ssmis_core import Run, UserError, evaluate_run
+from ssmis_core import Run, UserError, evaluate_run, evaluation
 from ssmis_core.configuration import Configuration
-from ssmis_core.evaluation import save_nifti, score_case, summarise
-from ssmis_core.inference import predict_labels, predict_probabilities
+from ssmis_core.evaluation import save_nifti, score_case, score_labels, summarise
+from ssmis_core.inference import _predict, predict_labels, predict_probabilities
+from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method
 
 NAN = float("nan")
@@ -93,6 +95,27 @@ def test_evaluating_again_gives_the_same_files_and_no_second_row(run: Run) -> No
     before = {path: path.read_bytes() for path in sorted(run.path.rglob("*")) if path.is_file()}
     evaluate_run(run, device="cpu")
     assert before == {path: path.read_bytes() for path in sorted(run.path.rglob("*")) if path.is_file()}
+
+
+def test_the_next_case_is_predicted_while_one_is_scored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    second, predicted = threading.Event(), []
+
+    def predict(*given: Any, **how: Any) -> np.ndarray:
+        predicted.append(len(predicted))
+        if len(predicted) == 2:
+            second.set()
+        return predict_labels(*given, **how)
+
+    def score(*given: Any, **how: Any) -> list[dict[str, Any]]:
+        assert second.wait(30), "the second case was not predicted beside the scores of the first"
+        return score_labels(*given, **how)
+
+    evaluate_run(run)
+    wanted = [(run.path / name).read_bytes() for name in ("cases.csv", "summary.json")]
+    monkeypatch.setattr(evaluation, "predict_labels", predict)
+    monkeypatch.setattr(evaluation, "score_labels", score)
+    evaluate_run(run)
+    assert [(run.path / name).read_bytes() for name in ("cases.csv", "summary.json")] == wanted
 
 
 def test_another_split_leaves_the_test_result_as_it_is(run: Run, require: Callable[[str, str], None]) -> None:
@@ -178,6 +201,25 @@ def test_float32_is_whole_and_another_precision_is_said(
     summary = evaluate_run(run, device="cpu", precision="bf16", save_predictions=False)
     assert summary["conventions"]["precision"] == "bf16"
     assert "precision" not in evaluate_run(run, device="cpu", save_predictions=False)["conventions"]
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"), [((16, 16, 16), [2, 2, 2]), ((64, 48, 48), [2, 2, 1]), ((16, 16), [2, 2, 1])], ids=str
+)
+def test_the_last_window_goes_in_twice_where_torch_convolves_a_small_volume_slowly(
+    size: tuple[int, ...], seen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, found = create_method("supervised", dims=len(size), filters=2), []
+
+    def predict(self: Method, x: torch.Tensor) -> torch.Tensor:
+        found.append(len(x))
+        return x.expand(-1, 2, *x.shape[2:]) / 2
+
+    monkeypatch.setattr(Method, "predict", predict)
+    one = partial(_predict, method, torch.device("cpu"))
+    for windows in (torch.rand(2, 1, *size), torch.rand(2, 1, *size), torch.rand(1, 1, *size)):
+        torch.testing.assert_close(one(windows), windows.expand(-1, 2, *size) / 2)
+    assert found == seen
 
 
 def test_a_volume_for_which_a_device_has_no_room_is_predicted_from_the_host(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ssmis_core import Run
 from ssmis_core.configuration import Configuration
@@ -20,6 +22,32 @@ Quietly = Callable[..., Run]
 CHEAP = {"passes": 1}  # for methods that have such an option
 SIZE = {2: (32, 32), 3: (32, 16, 16)}  # two voxels at the bottom, the fewest that instance norm can normalise
 VARIANTS = [(name, variant) for name in METHODS for variant in method_class(name).VARIANTS]
+
+# What torch has no deterministic way of on a GPU and refuses there (torch.use_deterministic_algorithms).
+REFUSED = ("adaptive_", "avg_pool3d_backward", "bicubic", "cumsum", "grid_sampler", "histc", "kthvalue", "median")
+REFUSED += ("reflection_pad", "put_.", "resize_.", "unpool", "fractional", "embedding_bag", "ctc_loss")
+
+
+class Operations(TorchDispatchMode):
+    """Notes what runs, forward and backward, that torch would refuse where a GPU is to be deterministic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func).removeprefix("aten.")
+        mean_of_a_map = name.startswith("nll_loss") and name.endswith("forward.default") and args[3] != 0
+        if mean_of_a_map or any(one in name for one in REFUSED if not name.startswith("index_put")):
+            self.refused.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def deterministic_on_a_gpu() -> Iterator[None]:
+    with Operations() as seen:
+        yield
+    assert not seen.refused
 
 
 @pytest.fixture
@@ -71,7 +99,8 @@ def test_every_method_trains_predicts_and_goes_on_exactly(
     tmp_path: Path,
 ) -> None:
     config = small(name, dims=dims, num_classes=num_classes)
-    whole = quietly(config, tmp_path / "whole")
+    with deterministic_on_a_gpu():
+        whole = quietly(config, tmp_path / "whole")
     check_history(whole)
     check_prediction(whole, dims=dims, num_classes=num_classes)
     for _ in range(config.iterations):  # a second an iteration: a stop after each, between stages too
@@ -83,16 +112,33 @@ def test_every_method_trains_predicts_and_goes_on_exactly(
 def test_every_variant_trains_in_the_loop(
     name: str, variant: str, small: Tiny, quietly: Quietly, tmp_path: Path
 ) -> None:
-    run = quietly(small(name, variant=variant, iterations=2), tmp_path / "run")
+    with deterministic_on_a_gpu():
+        run = quietly(small(name, variant=variant, iterations=2), tmp_path / "run")
     check_history(run)
     check_prediction(run, dims=2, num_classes=2)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_trains_with_the_2d_unet(name: str, small: Tiny, quietly: Quietly, tmp_path: Path) -> None:
-    run = quietly(small(name, network="unet2d", iterations=2), tmp_path / "run")
+    with deterministic_on_a_gpu():
+        run = quietly(small(name, network="unet2d", iterations=2), tmp_path / "run")
     check_history(run)
     check_prediction(run, dims=2, num_classes=2)
+
+
+def test_an_operation_without_a_deterministic_way_on_a_gpu_is_noticed() -> None:
+    logits, label = torch.zeros(1, 2, 4, 4, requires_grad=True), torch.zeros(1, 4, 4, dtype=torch.long)
+    for work in (lambda: torch.nn.functional.cross_entropy(logits, label), lambda: logits.cumsum(1)):
+        with pytest.raises(AssertionError), deterministic_on_a_gpu():
+            work()
+
+
+@pytest.mark.parametrize("name", ["ssnet", "ugmcl", "tracoco", "cpam_trcm"])
+def test_two_trainings_that_are_to_be_deterministic_give_the_same_weights(
+    name: str, small: Tiny, quietly: Quietly, same_training: Callable[[Run, Run], None], tmp_path: Path
+) -> None:
+    one, other = (quietly(small(name, deterministic=True), tmp_path / which) for which in "ab")
+    same_training(one, other)
 
 
 def test_of_a_method_that_steps_twice_the_logged_loss_is_its_own_and_not_its_critics(

@@ -8,8 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from ssmis_core import metrics
 from ssmis_core.errors import UserError
-from ssmis_core.metrics import Scores, dice_of_classes, evaluate, evaluate_classes, surface_distances
+from ssmis_core.metrics import (
+    Scores,
+    dice_of_classes,
+    evaluate,
+    evaluate_classes,
+    evaluate_classes_in,
+    surface_distances,
+)
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +192,36 @@ def test_classes_score_as_each_would_alone(shape, seed, num_classes, rules):
         np.array([list(scores.as_dict().values()) for scores in found], dtype=float),
         np.array([list(scores.as_dict().values()) for scores in alone], dtype=float),
     )
+
+
+@given(
+    shape=shapes,
+    seed=seeds,
+    num_classes=st.integers(2, 4),
+    mm=steps,
+    thick=steps,
+    empty=st.sampled_from(["nan", "zero"]),
+)
+@settings(max_examples=30)
+def test_scores_in_several_units_at_once_are_those_one_by_one(shape, seed, num_classes, mm, thick, empty):
+    maps = np.random.default_rng(seed).integers(0, num_classes, (2, *shape))
+    spacings = [None, (mm,) * len(shape), (thick, *[mm] * (len(shape) - 1))]
+    found = evaluate_classes_in(spacings, *maps, num_classes, empty)
+    for unit, spacing in enumerate(spacings):
+        for scores, alone in zip(found, evaluate_classes(*maps, num_classes, spacing, empty), strict=True):
+            assert scores[unit].as_dict() == pytest.approx(alone.as_dict(), nan_ok=True)
+
+
+def test_voxels_and_millimetres_of_even_voxels_take_one_search(monkeypatch):
+    searches = []
+    real = metrics._distances
+    monkeypatch.setattr(metrics, "_distances", lambda *given: searches.append(given[2]) or real(*given))
+    label = np.zeros((8, 9, 10), np.uint8)
+    label[2:5, 2:5, 2:5], label[6:, 6:, 6:] = 1, 2
+    evaluate_classes_in([None, (0.6, 0.6, 0.6)], label, np.roll(label, 1, 0), 3)
+    assert len(searches) == 2 * 2  # a class and direction each
+    evaluate_classes_in([None, (0.6, 0.6, 1.2)], label, np.roll(label, 1, 0), 3)
+    assert len(searches) == 2 * 2 + 2 * 2 * 2
 
 
 def test_classes_that_both_maps_lack_have_nothing_to_score():
