@@ -29,8 +29,8 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
     with zeros first: a fifth of the time of a prediction on patches of 112 x 112 x 80. What is in use at the end stays.
     Nothing is done on a GPU, which keeps its memory anyway, with another C library, or where the environment has
     settings of its own for this one. Blocks may lie within one another; threads beside the main one gain little.
-    glibc before 2.39 does not join what lies around an aligned block with its neighbours (its bug 30723), so that blocks
-    of torch do not always find their place again: there the process holds up to twice what it uses.
+    glibc before 2.39 does not join what lies around an aligned block with its neighbours (its bug 30723), so that
+    blocks of torch do not always find their place again: there the process holds up to twice what it uses.
     """
     global _inside
     libc = _glibc() if device.type == "cpu" else None
