@@ -29,7 +29,6 @@ import math
 import multiprocessing
 import os
 import signal
-import sys
 import time
 import tomllib
 from collections.abc import Generator, Iterator, Sequence
@@ -41,7 +40,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from machine import machine
+from machine import duration, machine, one_line, positive
 
 from ssmis_core import comparison, scored_runs
 from ssmis_core.cli_tables import comparisons
@@ -88,17 +87,11 @@ class Job:
         return run.status == "finished" and run.summary["conventions"]["status"] == "finished"
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    try:
-        for flag in ("jobs", "threads"):
-            if getattr(options, flag) is not None and getattr(options, flag) < 1:
-                raise UserError(f"--{flag} {getattr(options, flag)}: expected a whole number of at least 1")
-        work = list(jobs(options))
-        code = run_all(work, count=options.jobs, threads=options.threads)
-    except UserError as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 2
+    work = list(jobs(options))
+    code = run_all(work, count=options.jobs, threads=options.threads)
     write_tables(work, options.out or options.folder / "runs.csv", options.baseline)
     return code
 
@@ -278,21 +271,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, help="the CSV of runs (default: runs.csv in --folder)")
     add("--methods", nargs="*", default=list(METHODS), help="default: all that are registered")
     add("--entries", type=Path, metavar="FILE", help="TOML with changed methods")
-    add("--labels", type=int, nargs="+", default=[4])
+    add("--labels", type=positive, nargs="+", default=[4])
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--variants", nargs="+", default=["paper"])
     add("--datasets", nargs="+", default=["phantom"])
     add("--presets", nargs="+", default=["quick"])
     add("--dims", type=int, nargs="+", default=[], choices=(2, 3), help="of data sets that have both")
     add("--baseline", nargs="*", default=["supervised"], help="what the others are compared with")
-    add("--iterations", type=int, help="default: the preset's")
+    add("--iterations", type=positive, help="default: the preset's")
     add("--set", action="append", metavar="KEY=VALUE", help="option or setting of every run; may be given again")
     add("--data-option", action="append", metavar="KEY=VALUE", help="option of the data sets, such as size=32")
     add("--data-root", type=Path, help="folder of the data set's files")
     add("--device", default="auto")
-    add("--max-seconds", type=float, default=math.inf, help="for all (default: until they are done)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes that train at once (default: 1)")
-    add("--threads", type=int, help="of each process (default: 1 of several, torch's own of one)")
+    add("--max-seconds", type=duration, default=math.inf, help="for all (default: until they are done)")
+    add("--jobs", type=positive, default=1, metavar="N", help="processes that train at once (default: 1)")
+    add("--threads", type=positive, help="of each process (default: 1 of several, torch's own of one)")
     return parser.parse_args(arguments)
 
 

@@ -23,15 +23,14 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from machine import machine, spread
-from released_code import PATCH, Compose, beside_released, lay_out, open_released
+from machine import machine, one_line, positive, spread
+from released_code import PATCH, Compose, beside_released, check_la, check_released, lay_out, open_released
 from torch import Tensor
 from turns import synchronise
 
 from ssmis_core.batches import Batches, Sampling
 from ssmis_core.datasets import open_dataset
 from ssmis_core.draws import Clock, Draws
-from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.volume_bank import VolumeBank
 
@@ -39,14 +38,12 @@ LABELED = 4
 LONG = 1_000_000
 
 
+@one_line
 def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
-    try:
-        open_dataset("la", options.la)
-    except UserError as error:
-        print(f"data_pipeline: {error}", file=sys.stderr)
-        return 2
+    check_la(options.la)
+    check_released("ssnet", options.released)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with tempfile.TemporaryDirectory() as folder:
         scratch, la = Path(folder) / "released" / "run", options.la.resolve()
@@ -111,8 +108,8 @@ def check(name: str, images: Tensor) -> None:
 
 def parse() -> argparse.Namespace:
     parser = beside_released(__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="timed turns of each side")
-    parser.add_argument("--batches", type=int, default=10, help="of one turn")
+    parser.add_argument("--rounds", type=positive, default=5, help="timed turns of each side")
+    parser.add_argument("--batches", type=positive, default=10, help="of one turn")
     return parser.parse_args()
 
 

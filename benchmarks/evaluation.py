@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import machine
-from released_code import PATCH, beside_released
+from machine import duration, machine, one_line, positive
+from released_code import PATCH, beside_released, check_released
 from sliding_window import STRIDE, released_network
 
 from ssmis_core import Run, configure, train
@@ -40,42 +40,41 @@ METRICS = ("dice", "jaccard", "hd95", "asd")
 LARGEST_DIFFERENCE = 1e-3  # of a Dice: a voxel whose probability is one half may fall on either side
 
 
+@one_line
 def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # on both sides: what they predict is to be equal
     rows: list[dict[str, Any]] = []
-    try:
-        if find_spec("medpy") is None:  # asked before released code brings stand-ins for what is missing
-            raise UserError("medpy is not installed, expected it for the released side's metrics")
-        run = trained(options, device)
-        data, method = open_dataset("la", options.la), run.method(torch.device(device))
-        with tempfile.TemporaryDirectory() as folder:
-            theirs = released_network(method, options, Path(folder) / "code").to(device).eval()
-            module = import_module("utils.test_3d_patch")
-        sides = {"ours": partial(ours, method, run, device), "released": partial(released, module, theirs, options)}
-        for side in sides.values():
-            side(data.load(data.test[0]))
-        for number, case_id in enumerate(data.test[: options.volumes]):
-            case = data.load(case_id)
-            row: dict[str, Any] = {"case": case_id, "shape": "x".join(map(str, case.image.shape[1:]))}
-            found = {}
-            for name in sorted(sides, reverse=number % 2 == 0):
-                began = perf_counter()
-                found[name] = sides[name](case)
-                row[f"{name}_s"] = round(perf_counter() - began, 4)
-            row["ratio"] = round(row["released_s"] / row["ours_s"], 2)
-            for metric, mine, other in zip(METRICS, found["ours"], found["released"], strict=True):
-                row |= {metric: round(mine, 6), f"{metric}_difference": float(f"{abs(mine - other):.3g}")}
-            if row["dice_difference"] > LARGEST_DIFFERENCE:
-                raise SystemExit(f"evaluation: {case_id}: Dice differs by {row['dice_difference']}")
-            rows.append(row)
-            write_csv(options.out, table(rows, device))
-            print(*(f"{key}={value}" for key, value in row.items()), flush=True)
-    except UserError as error:
-        print(f"evaluation: {error}", file=sys.stderr)
-        return 2
+    if find_spec("medpy") is None:  # asked before released code brings stand-ins for what is missing
+        raise UserError("medpy is not installed, expected it for the released side's metrics")
+    check_released("ssnet", options.released)
+    data = open_dataset("la", options.la)
+    run = trained(options, device)
+    method = run.method(torch.device(device))
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = released_network(method, options, Path(folder) / "code").to(device).eval()
+        module = import_module("utils.test_3d_patch")
+    sides = {"ours": partial(ours, method, run, device), "released": partial(released, module, theirs, options)}
+    for side in sides.values():
+        side(data.load(data.test[0]))
+    for number, case_id in enumerate(data.test[: options.volumes]):
+        case = data.load(case_id)
+        row: dict[str, Any] = {"case": case_id, "shape": "x".join(map(str, case.image.shape[1:]))}
+        found = {}
+        for name in sorted(sides, reverse=number % 2 == 0):
+            began = perf_counter()
+            found[name] = sides[name](case)
+            row[f"{name}_s"] = round(perf_counter() - began, 4)
+        row["ratio"] = round(row["released_s"] / row["ours_s"], 2)
+        for metric, mine, other in zip(METRICS, found["ours"], found["released"], strict=True):
+            row |= {metric: round(mine, 6), f"{metric}_difference": float(f"{abs(mine - other):.3g}")}
+        if row["dice_difference"] > LARGEST_DIFFERENCE:
+            raise SystemExit(f"evaluation: {case_id}: Dice differs by {row['dice_difference']}")
+        rows.append(row)
+        write_csv(options.out, table(rows, device))
+        print(*(f"{key}={value}" for key, value in row.items()), flush=True)
     return 0
 
 
@@ -113,10 +112,10 @@ def released(module: Any, network: torch.nn.Module, options: argparse.Namespace,
 def parse() -> argparse.Namespace:
     parser = beside_released(__doc__)
     parser.add_argument("--run", type=Path, required=True, help="a run folder, or where there is to be one")
-    parser.add_argument("--volumes", type=int, default=20, help="of the test list")
-    parser.add_argument("--train-seconds", type=float, default=60.0)
-    parser.add_argument("--filters", type=int, default=16)
-    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    parser.add_argument("--volumes", type=positive, default=20, help="of the test list")
+    parser.add_argument("--train-seconds", type=duration, default=60.0)
+    parser.add_argument("--filters", type=positive, default=16)
+    parser.add_argument("--patch", type=positive, nargs=3, default=PATCH)
     return parser.parse_args()
 
 

@@ -16,7 +16,7 @@ from time import perf_counter
 from unittest.mock import patch
 
 import torch
-from machine import machine, spread
+from machine import machine, one_line, positive, spread
 from torch import Tensor, nn
 
 from ssmis_core.files import write_csv
@@ -26,11 +26,12 @@ from ssmis_core.networks.layers import GroupNorm
 SIDES = {"ours": GroupNorm.forward, "torch": nn.GroupNorm.forward}
 
 
+@one_line
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
-    parser.add_argument("--rounds", type=int, default=15, help="timed steps of each side")
-    parser.add_argument("--size", type=int, default=96, help="side of the planes")
+    parser.add_argument("--rounds", type=positive, default=15, help="timed steps of each side")
+    parser.add_argument("--size", type=positive, default=96, help="side of the planes")
     options = parser.parse_args()
     rows, cores = [], torch.get_num_threads()
     for threads in sorted({1, cores}):

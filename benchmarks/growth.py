@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import machine
+from machine import machine, one_line, positive
 from method_cost import LABELED, UNLABELED, Contestant
 
 from ssmis_core.configuration import configure
@@ -44,6 +44,7 @@ ITERATIONS = ("samples", "voxels")  # the topics that the method and its options
 Work = Mapping[int, Callable[[], float]]  # amount, and a turn of that much: its seconds
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
@@ -151,11 +152,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--method", default="ugmcl")
-    parser.add_argument("--rounds", type=int, default=5, help="turns that are kept")
-    parser.add_argument("--filters", type=int, default=16)
-    parser.add_argument("--side", type=int, default=32, help="of the smallest patch")
-    parser.add_argument("--size", type=int, default=64, help="side of the phantom's volumes")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=positive, default=5, help="turns that are kept")
+    parser.add_argument("--filters", type=positive, default=16)
+    parser.add_argument("--side", type=positive, default=32, help="of the smallest patch")
+    parser.add_argument("--size", type=positive, default=64, help="side of the phantom's volumes")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     return parser.parse_args(arguments)
 
 

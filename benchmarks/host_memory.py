@@ -21,7 +21,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from machine import machine, spread
+from machine import machine, one_line, positive, spread
 
 from ssmis_core.files import write_csv
 from ssmis_core.host_memory import freed_memory_kept
@@ -34,13 +34,14 @@ Ways = dict[str, Callable[[], AbstractContextManager[None]]]
 WAYS: Ways = {"kept": partial(freed_memory_kept, torch.device("cpu")), "given_back": nullcontext}
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each way")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--filters", type=int, default=16)
-    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    parser.add_argument("--rounds", type=positive, default=3, help="turns of each way")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
+    parser.add_argument("--filters", type=positive, default=16)
+    parser.add_argument("--patch", type=positive, nargs=3, default=PATCH)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     method, patch = create_method("supervised", filters=options.filters), tuple(options.patch)

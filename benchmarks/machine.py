@@ -1,17 +1,67 @@
-"""On which machine a number was measured: the columns that every benchmark's CSV begins with.
+"""What benchmarks share: on which machine a number was measured, numbers that are given, mistakes told in one line.
 
 A benchmark is run as a script (`python benchmarks/metrics.py`), so it imports this file as `from machine import ...`.
 """
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
+from typing import ParamSpec
+
+from ssmis_core.errors import UserError
+
+Arguments = ParamSpec("Arguments")
+
+
+def one_line(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
+    """A benchmark's main that tells a mistake in what was given as "<script>: ..." on stderr and returns 2."""
+
+    @wraps(main)
+    def told(*given: Arguments.args, **named: Arguments.kwargs) -> int:
+        try:
+            return main(*given, **named)
+        except UserError as error:
+            print(f"{Path(inspect.getfile(main)).stem}: {error}", file=sys.stderr)
+            return 2
+
+    return told
+
+
+def positive(text: str, least: int = 1) -> int:
+    """A whole number of at least 1: the type of an option that counts something."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise ArgumentTypeError(f"{text}: expected a whole number of at least {least}")
+    return number
+
+
+def none_or_more(text: str) -> int:
+    """A whole number of at least 0."""
+    return positive(text, least=0)
+
+
+def duration(text: str) -> float:
+    """A number above 0, or inf for no end."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number > 0:
+        raise ArgumentTypeError(f"{text}: expected seconds, a number above 0")
+    return number
 
 
 def machine(packages: Sequence[str] = (), *, threads: int | None = None) -> dict[str, str | int]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import machine, one_line, positive
 
 from ssmis_core.datasets import Case, Dataset, open_dataset
 from ssmis_core.errors import UserError
@@ -33,9 +34,8 @@ SHARES = tuple(round(0.05 * n, 2) for n in range(1, 16))  # of slices; tried in 
 TOLD = ("dice", "jaccard", "hd95", "asd", "hd95_mm", "asd_mm")
 
 
+@one_line
 def main() -> int:
-    from machine import machine
-
     options = parse()
     data = open_dataset(options.dataset, options.data_root)
     shares = class_shares(data, options.size)
@@ -127,7 +127,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="acdc")
     parser.add_argument("--data-root", type=Path, help="folder of the data set's files")
-    parser.add_argument("--size", type=int, default=SIZE, help="pixels a side of the common slice")
+    parser.add_argument("--size", type=positive, default=SIZE, help="pixels a side of the common slice")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     return parser.parse_args()
 

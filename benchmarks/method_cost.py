@@ -21,7 +21,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from machine import machine
+from machine import machine, one_line, positive
 
 from ssmis_core.batches import Batches, Sampling
 from ssmis_core.configuration import Configuration, configure
@@ -40,6 +40,7 @@ PATCH = {2: 96, 3: 48}
 Key = tuple[str, str, str]  # method, variant, network
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
@@ -147,11 +148,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--costs", type=Path, default=COSTS, help="the package's table (default: where it is read)")
     parser.add_argument("--methods", nargs="+", help="only these, and supervised (default: all that are registered)")
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 3], choices=(2, 3))
-    parser.add_argument("--rounds", type=int, default=7, help="turns that are kept")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--filters", type=int, default=16)
-    parser.add_argument("--size", type=int, help="side of the phantom's images (default: its own)")
-    parser.add_argument("--patch", type=int, help=f"side of a patch (default: {PATCH})")
+    parser.add_argument("--rounds", type=positive, default=7, help="turns that are kept")
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--filters", type=positive, default=16)
+    parser.add_argument("--size", type=positive, help="side of the phantom's images (default: its own)")
+    parser.add_argument("--patch", type=positive, help=f"side of a patch (default: {PATCH})")
     return parser.parse_args(arguments)
 
 

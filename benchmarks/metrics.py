@@ -24,11 +24,10 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from machine import machine
+from machine import machine, one_line, positive
 from scipy import ndimage
 
 from ssmis_core.datasets import open_dataset
-from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.metrics import evaluate
 
@@ -38,13 +37,10 @@ Values = tuple[float, ...]  # dice, jaccard, hd95, asd
 Side = Callable[[np.ndarray, np.ndarray], Values]
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    try:
-        data = open_dataset("la", options.la)
-    except UserError as error:
-        print(f"metrics: {error}", file=sys.stderr)
-        return 2
+    data = open_dataset("la", options.la)
     pairs = []
     for index, case_id in enumerate(data.test[: options.cases]):
         reference = (data.load(case_id).label > 0).astype(np.uint8)
@@ -194,9 +190,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--against", nargs="+", default=list(OTHERS), choices=list(OTHERS))
-    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each side for one row (median is kept)")
-    parser.add_argument("--cases", type=int, help="only the first cases of the list")
-    parser.add_argument("--threads", type=int, default=1, help="as OMP_NUM_THREADS says; only MONAI has any")
+    parser.add_argument(
+        "--repeats", type=positive, default=3, help="timed runs of each side for one row (median is kept)"
+    )
+    parser.add_argument("--cases", type=positive, help="only the first cases of the list")
+    parser.add_argument("--threads", type=positive, default=1, help="as OMP_NUM_THREADS says; only MONAI has any")
     return parser.parse_args(arguments)
 
 

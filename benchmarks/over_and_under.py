@@ -13,25 +13,22 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from machine import one_line
 
 from ssmis_core.contestants import read_runs
-from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.inference import predict_labels
 from ssmis_core.runs import Run
 
 
+@one_line
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated run folders")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     options = parser.parse_args()
-    try:
-        rows = [row(one.name, Run(one.folder)) for one in read_runs(options.runs)]
-        write_csv(options.out, rows)
-    except UserError as error:
-        print(f"over_and_under: {error}", file=sys.stderr)
-        return 2
+    rows = [row(one.name, Run(one.folder)) for one in read_runs(options.runs)]
+    write_csv(options.out, rows)
     return 0
 
 

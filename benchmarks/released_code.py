@@ -24,9 +24,14 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import torch
+from machine import positive
 from turns import Watched
 
-CASES = 80  # of LA's training list
+from ssmis_core.datasets import open_dataset
+from ssmis_core.datasets.la import FOLDER
+from ssmis_core.errors import UserError
+
+LIST, CASES = "train.list", 80  # of LA's training cases
 PATCH = (112, 112, 80)
 STAND_INS = ("PIL", "cc3d", "cv2", "easydict", "imageio", "matplotlib", "medpy", "nibabel", "skimage", "yaml")
 STAND_INS += ("tensorboardX", "torchvision", "tqdm", "wandb")
@@ -40,7 +45,7 @@ def beside_released(told: str) -> ArgumentParser:
     parser.add_argument("--la", **path, help="the folder of the data set la")
     parser.add_argument("--released", **path, help="the folder with the authors' checkouts")
     parser.add_argument("--out", **path, help="the CSV to write")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each side, on a CPU")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="of each side, on a CPU")
     return parser
 
 
@@ -137,18 +142,35 @@ def train_released(pipe: Connection, name: str, checkouts: Path, la: Path, scrat
         released.start(names)
 
 
-def open_released(name: str, checkouts: Path, copy: Path, patch: Sequence[int] = PATCH) -> Path:
-    """Copy a released code, patch the copy and make its modules importable; returns the folder that they are in."""
+def check_released(name: str, checkouts: Path) -> Path:
+    """The folder whose modules a released script imports; UserError unless it is there, in the known version."""
     released = RELEASED[name]
     root = checkouts / released.checkout / released.root
     if not root.is_dir():
-        raise SystemExit(f"{root}: no such folder, expected the checkouts of {CHECKOUTS}")
+        raise UserError(f"{root}: no such folder, expected the checkouts of {CHECKOUTS}")
+    for file, text in ((released.script, ""), *((file, text) for file, text, _ in released.patched)):
+        if not (root / file).is_file():
+            raise UserError(f"{root / file}: no such file; another version of the released code?")
+        if text not in (root / file).read_text(encoding="utf-8"):
+            raise UserError(f"{root / file}: has no {text!r}; another version of the released code?")
+    return root
+
+
+def check_la(la: Path) -> None:
+    """UserError unless the data set is there, and as released scripts read it."""
+    open_dataset("la", la)
+    if not ((la / FOLDER).is_dir() and (la / LIST).is_file()):
+        raise UserError(f"{la}: expected {LIST!r} and {FOLDER!r} in it, which released scripts read")
+
+
+def open_released(name: str, checkouts: Path, copy: Path, patch: Sequence[int] = PATCH) -> Path:
+    """Copy a released code, patch the copy and make its modules importable; returns the folder that they are in."""
+    released = RELEASED[name]
+    root = check_released(name, checkouts)
     shutil.copytree(root, copy, ignore=lambda _, files: [file for file in files if file.endswith((".pth", ".h5"))])
     values = {"patch": ", ".join(map(str, patch)), "x": patch[0], "z": patch[-1]}
     for file, text, replacement in released.patched:
         source = (copy / file).read_text(encoding="utf-8")
-        if text not in source:
-            raise SystemExit(f"{root / file}: has no {text!r}; another version of the released code?")
         (copy / file).write_text(source.replace(text, replacement.format(**values)), encoding="utf-8")
     sys.path.insert(0, str(copy))
     sys.meta_path.append(StandIns())
@@ -159,10 +181,10 @@ def open_released(name: str, checkouts: Path, copy: Path, patch: Sequence[int] =
 
 def lay_out(la: Path, scratch: Path) -> None:
     """LA's files at every place where the four scripts look for them, relative to the folder that they run in."""
-    names = [line.strip() for line in (la / "train.list").read_text(encoding="utf-8").splitlines() if line.strip()]
-    folder = la / "2018LA_Seg_Training Set"
+    names = [line.strip() for line in (la / LIST).read_text(encoding="utf-8").splitlines() if line.strip()]
+    folder = la / FOLDER
     links = {f"data/LA/{name}": folder for name in (folder.name, "2018LA_Seg")}
-    links |= {"Datasets/Left_Atrium/data": folder, "data/LA/train.list": la / "train.list"}
+    links |= {"Datasets/Left_Atrium/data": folder, "data/LA/train.list": la / LIST}
     links |= {f"../data/BraTS2019/data/{name}.h5": folder / name / "mri_norm2.h5" for name in names}
     for place, target in links.items():
         (scratch / place).parent.mkdir(parents=True, exist_ok=True)

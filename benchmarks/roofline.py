@@ -23,7 +23,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from machine import machine, spread
+from machine import machine, one_line, positive, spread
 from method_cost import Contestant, contestants
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -54,6 +54,7 @@ class ByteCounter(TorchDispatchMode):
         return result
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
@@ -135,9 +136,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--methods", nargs="+", help="default: all that are registered")
-    parser.add_argument("--patch", type=int, default=48, help="side of the small patch")
-    parser.add_argument("--step", type=int, default=0, metavar="N", help="time N iterations of each as well")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--patch", type=positive, default=48, help="side of the small patch")
+    parser.add_argument("--step", type=positive, default=0, metavar="N", help="time N iterations of each as well")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     return parser.parse_args(arguments)
 
 

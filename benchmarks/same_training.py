@@ -21,16 +21,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from machine import machine
+from machine import machine, one_line, positive
 from signed_distance import scipy_map
 
 from ssmis_core import Run, configure, evaluate_run, train
+from ssmis_core.configuration import Configuration
 from ssmis_core.files import write_csv
 from ssmis_core.networks.layers import GroupNorm
 from ssmis_core.progress import silent
@@ -40,11 +42,14 @@ PATHS = ("fast", "plain")
 METHODS = ("dtc", "ugmcl", "ssnet")  # signed distances; Monte-Carlo passes and a teacher; class separation
 
 
+@one_line
 def main() -> int:
     options = parse()
     if options.one:
         method, path, seed = options.one.split("/")
         return run(method, path, int(seed), options)
+    for method, path, seed in product(options.methods, PATHS, options.seeds):
+        configured(method, path, seed, options)
     rows: list[dict[str, Any]] = []
     for method in options.methods:
         dice: dict[str, list[float]] = {path: [] for path in PATHS}
@@ -73,14 +78,19 @@ def main() -> int:
 def run(method: str, path: str, seed: int, options: argparse.Namespace) -> int:
     """Train and score one."""
     torch.set_num_threads(options.threads)
-    budget: dict[str, Any] = {"iterations": options.iterations} if options.iterations else {}
-    config = configure(method, dataset_options={"dims": 2}, labeled=4, seed=seed, compile=path == "fast", **budget)
+    config = configured(method, path, seed, options)
     where = folder(options, method, path, seed)
     with plain() if path == "plain" else ExitStack():
         train(config, run_dir=where, report=silent)
         if not (where / "summary.json").is_file():
             evaluate_run(where, save_predictions=False)
     return 0
+
+
+def configured(method: str, path: str, seed: int, options: argparse.Namespace) -> Configuration:
+    """One training; UserError for what cannot be."""
+    budget: dict[str, Any] = {"iterations": options.iterations} if options.iterations else {}
+    return configure(method, dataset_options={"dims": 2}, labeled=4, seed=seed, compile=path == "fast", **budget)
 
 
 @contextmanager
@@ -114,8 +124,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="where the runs lie")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--iterations", type=int, help="default: of the quick preset")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--iterations", type=positive, help="default: of the quick preset")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     parser.add_argument("--one", help=argparse.SUPPRESS)  # METHOD/PATH/SEED: train that one
     return parser.parse_args()
 

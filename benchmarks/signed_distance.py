@@ -19,11 +19,11 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from machine import machine, spread
+from machine import machine, one_line, positive, spread
 from scipy import ndimage
 
 from ssmis_core.datasets import open_dataset
-from ssmis_core.errors import UserError
+from ssmis_core.devices import choose_device
 from ssmis_core.files import write_csv
 from ssmis_core.geometry import signed_distance
 
@@ -31,20 +31,19 @@ PATCH = (112, 112, 80)
 LARGEST_DIFFERENCE = 1e-6
 
 
+@one_line
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--la", type=Path, required=True, help="the folder of the data set la")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
-    parser.add_argument("--batch", type=int, default=4, help="patches that are transformed at once")
+    parser.add_argument("--batch", type=positive, default=4, help="patches that are transformed at once")
     parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"), help="of ours (default: all there are)")
-    parser.add_argument("--rounds", type=int, default=9, help="timed runs of each side")
+    parser.add_argument("--rounds", type=positive, default=9, help="timed runs of each side")
     options = parser.parse_args()
-    try:
-        masks = patches(options.la, options.batch)
-    except UserError as error:
-        print(f"signed_distance: {error}", file=sys.stderr)
-        return 2
     devices = options.devices or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for device in devices:
+        choose_device(device)
+    masks = patches(options.la, options.batch)
     cores = torch.get_num_threads()
     rows = []
     for device in devices:

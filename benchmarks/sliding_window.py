@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import machine, spread
+from machine import machine, one_line, positive, spread
 from released_code import PATCH, beside_released, open_released
 
 from ssmis_core.configuration import configure
@@ -39,29 +39,26 @@ STRIDE = (18, 18, 4)
 LARGEST_DIFFERENCE = 1e-5
 
 
+@one_line
 def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # on both sides: results in float32 are to be equal
-    try:
-        data = open_dataset("la", options.la)
-        with tempfile.TemporaryDirectory() as folder:
-            ours, released = both_sides(options, device, Path(folder) / "code")
-        rows = []
-        for case_id in data.test[: options.volumes]:
-            image = data.load(case_id).image
-            row = {"device": torch.cuda.get_device_name() if device == "cuda" else "cpu", "case": case_id}
-            row |= {"shape": "x".join(map(str, image.shape[1:])), "patch": "x".join(map(str, options.patch))}
-            row |= {"filters": options.filters, **compare(image, ours, released, options.rounds)}
-            rows.append({**machine(("torch", "numpy")), **row})
-            print(*(f"{key}={value}" for key, value in row.items()), flush=True)
-            write_csv(options.out, rows)
-            if row["largest_difference"] > LARGEST_DIFFERENCE:
-                raise UserError(f"{case_id}: probabilities differ by more than {LARGEST_DIFFERENCE:g}")
-    except UserError as error:
-        print(f"sliding_window: {error}", file=sys.stderr)
-        return 2
+    data = open_dataset("la", options.la)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, released = both_sides(options, device, Path(folder) / "code")
+    rows = []
+    for case_id in data.test[: options.volumes]:
+        image = data.load(case_id).image
+        row = {"device": torch.cuda.get_device_name() if device == "cuda" else "cpu", "case": case_id}
+        row |= {"shape": "x".join(map(str, image.shape[1:])), "patch": "x".join(map(str, options.patch))}
+        row |= {"filters": options.filters, **compare(image, ours, released, options.rounds)}
+        rows.append({**machine(("torch", "numpy")), **row})
+        print(*(f"{key}={value}" for key, value in row.items()), flush=True)
+        write_csv(options.out, rows)
+        if row["largest_difference"] > LARGEST_DIFFERENCE:
+            raise UserError(f"{case_id}: probabilities differ by more than {LARGEST_DIFFERENCE:g}")
     return 0
 
 
@@ -123,10 +120,10 @@ def compare(image: np.ndarray, ours: Side, released: Side, rounds: int) -> dict[
 
 def parse() -> argparse.Namespace:
     parser = beside_released(__doc__)
-    parser.add_argument("--volumes", type=int, default=1, help="of the test list (default: 1)")
-    parser.add_argument("--rounds", type=int, default=1, help="timed predictions of each side")
-    parser.add_argument("--filters", type=int, default=16, help="of the V-Net's first level")
-    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    parser.add_argument("--volumes", type=positive, default=1, help="of the test list (default: 1)")
+    parser.add_argument("--rounds", type=positive, default=1, help="timed predictions of each side")
+    parser.add_argument("--filters", type=positive, default=16, help="of the V-Net's first level")
+    parser.add_argument("--patch", type=positive, nargs=3, default=PATCH)
     return parser.parse_args()
 
 

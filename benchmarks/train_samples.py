@@ -17,8 +17,8 @@ from pathlib import Path
 
 from compare import Job, jobs, run_all
 from compare import parse as compare_arguments
+from machine import one_line, positive
 
-from ssmis_core.errors import UserError
 from ssmis_core.methods import METHODS, method_class
 from ssmis_core.runs import Run
 from ssmis_core.samples import export_sample, open_sample, samples
@@ -27,25 +27,22 @@ WANTED = ("supervised", "ssnet", "ugmcl", "tracoco", "cpam_trcm")
 FILTERS = "filters=5"
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    try:
-        names = registered(options.methods)
-        given = ["--folder", str(options.folder), "--methods", *names, "--datasets", *options.datasets]
-        given += ["--labels", str(options.labeled), "--seeds", "0", "--baseline", "--device", options.device]
-        for flag, values in (("--set", [FILTERS, *options.set]), ("--data-option", options.data_option)):
-            given += [word for value in values for word in (flag, value)]
-        for flag in ("data_root", "iterations"):
-            value = getattr(options, flag)
-            given += [] if value is None else [f"--{flag.replace('_', '-')}", str(value)]
-        wanted = [job for job in jobs(compare_arguments(given)) if not kept(job, options.out)]
-        code = run_all(wanted, count=options.jobs, threads=options.threads)
-        for job in wanted:
-            if job.done:
-                export(job, options.out)
-    except UserError as error:
-        print(f"train_samples: {error}", file=sys.stderr)
-        return 2
+    names = registered(options.methods)
+    given = ["--folder", str(options.folder), "--methods", *names, "--datasets", *options.datasets]
+    given += ["--labels", str(options.labeled), "--seeds", "0", "--baseline", "--device", options.device]
+    for flag, values in (("--set", [FILTERS, *options.set]), ("--data-option", options.data_option)):
+        given += [word for value in values for word in (flag, value)]
+    for flag in ("data_root", "iterations"):
+        value = getattr(options, flag)
+        given += [] if value is None else [f"--{flag.replace('_', '-')}", str(value)]
+    wanted = [job for job in jobs(compare_arguments(given)) if not kept(job, options.out)]
+    code = run_all(wanted, count=options.jobs, threads=options.threads)
+    for job in wanted:
+        if job.done:
+            export(job, options.out)
     missing = [f"{job.config.dataset}/{job.config.method}" for job in wanted if not job.done]
     if missing:
         print(f"not made: {', '.join(missing)}", file=sys.stderr)
@@ -83,14 +80,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, default=Path(__file__).parents[1] / "data" / "samples", help="default: data/samples")
     add("--datasets", nargs="+", default=["phantom", "la"])
     add("--methods", nargs="+", help=f"default: {', '.join(WANTED)}")
-    add("--labeled", type=int, default=16)
-    add("--iterations", type=int, help="default: the preset's")
+    add("--labeled", type=positive, default=16)
+    add("--iterations", type=positive, help="default: the preset's")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="option or setting of every run")
     add("--data-option", action="append", default=[], metavar="KEY=VALUE", help="option of the data sets")
     add("--data-root", type=Path, help="folder of the LA volumes")
     add("--device", default="auto")
-    add("--jobs", type=int, default=1, metavar="N", help="processes that train at once")
-    add("--threads", type=int, help="of each process")
+    add("--jobs", type=positive, default=1, metavar="N", help="processes that train at once")
+    add("--threads", type=positive, help="of each process")
     return parser.parse_args(arguments)
 
 

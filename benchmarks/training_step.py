@@ -26,29 +26,36 @@ from statistics import median
 from typing import Any
 
 import torch
-from machine import machine, spread
-from released_code import PATCH, RELEASED, beside_released, train_released
+from machine import machine, none_or_more, one_line, positive, spread
+from released_code import PATCH, RELEASED, beside_released, check_la, check_released, train_released
 from turns import KINDS, Watched, sides
 
-from ssmis_core.configuration import configure
+from ssmis_core.configuration import Configuration, configure
 from ssmis_core.files import write_csv
+from ssmis_core.networks.layers import check_divisible
 from ssmis_core.progress import silent
 from ssmis_core.training import train
 
 LABELED = {"ssnet": 4, "ugmcl": 8, "tracoco": 16, "cpam_trcm": 8}  # scans, the scripts' defaults
 RELEASED_SIDE = "released"
 HOW = ("float32", "bf16", "float32+compile", "bf16+compile")
+DIVISOR = 16  # of a side of the patch: every script's network halves it four times
 LONG = 10_000_000  # iterations: no turn is the last; a first stage of a share of this is one iteration
 
 
 def train_ours(pipe: Connection, name: str, la: Path, scratch: Path, patch: Sequence[int], how: str) -> None:
     """Train one of our methods on LA until there are no more turns."""
     Watched(pipe, optimisers=1)
+    train(configured(name, la, patch, how), run_dir=scratch, data_root=la, report=silent)
+
+
+def configured(name: str, la: Path, patch: Sequence[int], how: str) -> Configuration:
+    """Our side's training; UserError for what cannot be."""
     precision, _, compiled = how.partition("+")
     options: dict[str, Any] = (
         {"pretraining": 1 / LONG} if name == "cpam_trcm" else {}
     )  # the released side begins with its second stage
-    config = configure(
+    return configure(
         name,
         dataset="la",
         data_root=la,
@@ -62,11 +69,17 @@ def train_ours(pipe: Connection, name: str, la: Path, scratch: Path, patch: Sequ
         compile=bool(compiled),
         **options,
     )
-    train(config, run_dir=scratch, data_root=la, report=silent)
 
 
+@one_line
 def main() -> int:
     options = parse()
+    check_la(options.la)
+    check_divisible(tuple(options.patch), DIVISOR, "V-Net")
+    for name in options.methods:
+        check_released(name, options.released)
+        for how in options.ours:
+            configured(name, options.la, options.patch, how)
     rows = []
     for name in options.methods:
         for row in compare(name, options):
@@ -117,10 +130,10 @@ def compare(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def parse() -> argparse.Namespace:
     parser = beside_released(__doc__)
     parser.add_argument("--methods", nargs="+", default=list(RELEASED), choices=list(RELEASED))
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each side")
-    parser.add_argument("--timed", type=int, default=1, help="iterations of a turn that are timed")
-    parser.add_argument("--warm-up", type=int, default=1, help="iterations before, beside the first")
-    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    parser.add_argument("--rounds", type=positive, default=7, help="turns of each side")
+    parser.add_argument("--timed", type=positive, default=1, help="iterations of a turn that are timed")
+    parser.add_argument("--warm-up", type=none_or_more, default=1, help="iterations before, beside the first")
+    parser.add_argument("--patch", type=positive, nargs=3, default=PATCH)
     parser.add_argument("--ours", nargs="+", default=["float32"], choices=HOW, help="how ours computes")
     return parser.parse_args()
 

@@ -28,10 +28,9 @@ from typing import Any
 
 import nbformat
 import numpy as np
-from machine import machine, processor_time
+from machine import machine, one_line, positive, processor_time
 
 from ssmis_core.datasets import open_dataset
-from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.samples import samples
 
@@ -120,19 +119,16 @@ LISTEN = """explorer => {
 }"""
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    try:
-        open_dataset(options.dataset, options.data_root)
-    except UserError as error:  # before a browser waits for an explorer that cannot come
-        print(f"viewer_latency: {error}", file=sys.stderr)
-        return 2
+    open_dataset(options.dataset, options.data_root)  # before a browser waits for an explorer that cannot come
     rows = []
     for name in options.explorers:
         subject = SUBJECTS[name]
         trained = f"{options.dataset}/{subject.method}" in samples()
         if name in EVALUATED and not trained:
-            print(f"{name}: there is no sample {options.dataset}/{subject.method}", file=sys.stderr)
+            print(f"viewer_latency: {name}: there is no sample {options.dataset}/{subject.method}", file=sys.stderr)
             continue
         measured = measure(name, subject, options, trained=trained)
         rows += measured
@@ -295,10 +291,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", default=None, help="the folder with its files")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--explorers", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), metavar="NAME")
-    parser.add_argument("--scrolls", type=int, default=60)
-    parser.add_argument("--moves", type=int, default=12)
-    parser.add_argument("--cases", type=int, default=12, help="to open before the memory is measured again")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the kernel")
+    parser.add_argument("--scrolls", type=positive, default=60)
+    parser.add_argument("--moves", type=positive, default=12)
+    parser.add_argument("--cases", type=positive, default=12, help="to open before the memory is measured again")
+    parser.add_argument("--threads", type=positive, default=len(os.sched_getaffinity(0)), help="of the kernel")
     return parser.parse_args(arguments)
 
 

@@ -15,18 +15,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from machine import machine
+from machine import machine, one_line
 
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.runs import Run
 
 
+@one_line
 def main() -> int:
     arguments = parse()
     run, executed = arguments.folder / "run", arguments.folder / "out.ipynb"
+    if not arguments.notebook.is_file():
+        raise UserError(f"{arguments.notebook}: no such file, expected a notebook")
     if run.exists():
-        print(f"{run}: exists already; choose another --folder", file=sys.stderr)
-        return 2
+        raise UserError(f"{run}: exists already; choose another --folder")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     given = [word for name, value in arguments.parameter for word in ("-p", name, value)]
     papermill = [sys.executable, "-m", "papermill", "--no-progress-bar", str(arguments.notebook), str(executed)]

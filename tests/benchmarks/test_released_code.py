@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from ssmis_core.errors import UserError
+
 SCRIPT = """
 from torchvision import transforms
 from easydict import EasyDict
@@ -51,8 +53,8 @@ def test_a_copy_is_patched_and_runs_without_the_packages_for_logs(released: Modu
 
 
 def test_a_checkout_that_is_not_there_or_another_version_is_one_line(released: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no such folder, expected the checkouts of SS-Net"):
+    with pytest.raises(UserError, match="no such folder, expected the checkouts of SS-Net"):
         released.open_released("toy", tmp_path / "elsewhere", tmp_path / "copy")
     (tmp_path / "Toy" / "code" / "toy_script.py").write_text("patch_size = 1\n")
-    with pytest.raises(SystemExit, match="another version of the released code"):
+    with pytest.raises(UserError, match="another version of the released code"):
         released.open_released("toy", tmp_path, tmp_path / "copy")
