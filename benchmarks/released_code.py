@@ -110,8 +110,8 @@ RELEASED = {
         optimisers=2,
         patched=(
             ("Dataloader/dataset.py", *SIZE),
+            ("Dataloader/augmentation.py", "80", "{z}"),  # first: {x} may be 80
             ("Dataloader/augmentation.py", "112", "{x}"),  # counts on a patch that is as wide as it is high
-            ("Dataloader/augmentation.py", "80", "{z}"),
             ("train.py", "np.int(", "int("),
         ),
         start=start_tracoco,

@@ -52,6 +52,14 @@ def test_a_copy_is_patched_and_runs_without_the_packages_for_logs(released: Modu
         assert torch.ones(1).cuda().device.type == "cpu"
 
 
+def test_tracocos_crops_keep_both_sizes_of_a_smaller_patch(script: Callable[[str], ModuleType]) -> None:
+    text = "112 - w, 112 - h, 80 - d"
+    for file, size, replacement in script("released_code").RELEASED["tracoco"].patched:
+        if file == "Dataloader/augmentation.py":
+            text = text.replace(size, replacement.format(x=80, z=48))
+    assert text == "80 - w, 80 - h, 48 - d"
+
+
 def test_a_checkout_that_is_not_there_or_another_version_is_one_line(released: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder, expected the checkouts of SS-Net"):
         released.open_released("toy", tmp_path / "elsewhere", tmp_path / "copy")
