@@ -8,15 +8,15 @@
 # with those that were stopped. After SECONDS the tables and the archive take some more. $PYTHON: the interpreter
 # (default: python). $JOBS: runs at once (default: 3).
 set -u
-if [ $# -lt 3 ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | sed 1d
-    exit 2
-fi
-python=${PYTHON:-python}
-here=$(cd "$(dirname "$0")" && pwd)
-la=$(realpath "$1") seconds=$3
-mkdir -p "$2"
-out=$(realpath "$2")
+here=$(cd "$(dirname "$0")" && pwd) || exit 2
+. "$here/arguments.sh"
+arguments $# 3
+la=$(folder LA "$1" "2018LA_Seg_Training Set") || exit 2
+seconds=$3
+[[ $seconds =~ ^[0-9]*[.]?[0-9]+$ && $seconds =~ [1-9] ]] || refuse "SECONDS $seconds: expected a number above 0"
+python=$(interpreter) || exit 2
+torch_device "$python" >/dev/null || exit 2
+out=$(writable OUT "$2") || exit 2
 shift 3
 cd "$here/.." || exit 2
 export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
@@ -25,9 +25,15 @@ export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
     --presets full --labels 8 --jobs "${JOBS:-3}" --max-seconds "$seconds" \
     --methods supervised mean_teacher bcp ssnet ugmcl tracoco cpam_trcm "$@"
 code=$?
-find "$out/runs" -name summary.json -printf '%h\n' 2>/dev/null | while read -r run; do
+packed=$(find "$out/runs" -name summary.json -printf '%h\n' 2>/dev/null | while read -r run; do
     for name in run.json history.csv evaluations.csv cases.csv summary.json; do
         [ -f "$run/$name" ] && realpath --relative-to "$out" "$run/$name"
     done
-done | tar --create --gzip --directory "$out" --file "$out/runs.tar.gz" --files-from -
+done)
+if [ -n "$packed" ]; then # else an earlier archive stays
+    archive=$out/runs.tar.gz
+    tar --create --gzip --directory "$out" --file "$archive.part" --files-from - <<<"$packed" &&
+        mv "$archive.part" "$archive" || code=1
+    rm -f "$archive.part"
+fi
 exit $code
