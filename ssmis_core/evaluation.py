@@ -16,7 +16,7 @@ import torch
 
 from ssmis_core.background import in_background
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import Case, Truth
+from ssmis_core.datasets import Case, Dataset, Truth
 from ssmis_core.datasets.cases import FILE_GRID, own_truth
 from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.devices import choose_device
@@ -111,18 +111,12 @@ def evaluate_run(
     written = save_predictions and _has_nibabel()
     how: dict[str, Any] = {"device": device, "largest_component": largest_component, "precision": precision}
 
-    def score(case: Case, labels: np.ndarray, fresh: Path) -> tuple[Case, list[dict[str, Any]]]:
-        names, truth = dataset.class_names, dataset.truth(case)
-        scores = score_labels(labels, case, class_names=names, truth=truth, empty=empty)
-        if written:
-            of_file = case.original is not None
-            save_nifti(fresh / f"{case.id}.nii.gz", *on_original_grid(labels, case), flat=of_file)
-        return case, scores
-
+    finish = partial(_score_and_write, dataset=dataset, empty=empty)
     with alone(run.path, what="training or evaluation"), freed_memory_kept(device):
         # staged, so that an evaluation that is stopped leaves the one before whole
         with staged(folder) as fresh, closing(dataset.stream(data.cases)) as cases:
-            made = (partial(score, case, predict_labels(method, case.image, config, **how), fresh) for case in cases)
+            where = fresh if written else None
+            made = (partial(finish, case, predict_labels(method, case.image, config, **how), where) for case in cases)
             with closing(in_background(made, BEHIND)) as scored:
                 for number, (case, scores) in enumerate(scored, start=1):
                     rows += scores
@@ -137,6 +131,17 @@ def evaluate_run(
         choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
         choices |= {} if precision == "float32" else {"precision": precision}
         return _record(run, rows, data, {**choices, **_data_notes(run, data, rows, spacings)})
+
+
+def _score_and_write(
+    case: Case, labels: np.ndarray, folder: Path | None, *, dataset: Dataset, empty: str
+) -> tuple[Case, list[dict[str, Any]]]:
+    """The case and its rows; its predicted labels go into the folder, where there is one, on the grid of its file."""
+    scores = score_labels(labels, case, class_names=dataset.class_names, truth=dataset.truth(case), empty=empty)
+    if folder:
+        of_file = case.original is not None
+        save_nifti(folder / f"{case.id}.nii.gz", *on_original_grid(labels, case), flat=of_file)
+    return case, scores
 
 
 def _check_writable(run: Run, data: EvaluatedData) -> None:

@@ -7,18 +7,16 @@ medpy's; the one default that differs is what an empty prediction scores (see `e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import groupby, product
-from math import ceil, isfinite, prod, sqrt
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from ssmis_core.errors import UserError, unknown
+from ssmis_core.surface_distance import Distances, Mask, box_of, directed_distances
 
 __all__ = [
     "ASD_RULES",
@@ -35,12 +33,6 @@ __all__ = [
 EMPTY_POLICIES = ("nan", "zero")
 HD95_RULES = ("pooled", "max")
 ASD_RULES = ("one-sided", "two-sided")
-
-# Nearest voxels closer than this many steps of the finest axis are found by looking around, the rest by a tree.
-LOOKUP_REACH = 4
-
-Mask = NDArray[np.bool_]
-Distances = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -145,7 +137,7 @@ def evaluate_classes_in(
     predicted, true = _label_maps(prediction, reference, num_classes)
     units = [_check_spacing(spacing, predicted.ndim) for spacing in spacings]
     # The classes share one crop to everything that is not background; `_score` crops further for each.
-    box = _box((predicted != 0) | (true != 0))
+    box = box_of((predicted != 0) | (true != 0))
     predicted, true = predicted[box], true[box]
     return [_score(predicted == k, true == k, units, empty, hd95, asd) for k in range(1, num_classes)]
 
@@ -179,7 +171,7 @@ def surface_distances(
     steps = _check_spacing(spacing, predicted.ndim)
     if not predicted.any() or not true.any():
         return np.empty(0), np.empty(0)
-    return next(_directed(predicted.astype(bool, copy=False), true.astype(bool, copy=False), [steps]))
+    return next(directed_distances(predicted.astype(bool, copy=False), true.astype(bool, copy=False), [steps]))
 
 
 def _label_maps(prediction: ArrayLike, reference: ArrayLike, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,12 +194,12 @@ def _score(
         distance = 0.0 if empty == "zero" else np.nan
         return (Scores(overlap, overlap, distance, distance, missed=size_r > 0, false_alarm=size_p > 0),) * len(units)
     # Nothing outside the common box matters; contiguous copies make the passes that follow faster.
-    box = _box(prediction | reference)
+    box = box_of(prediction | reference)
     prediction, reference = np.ascontiguousarray(prediction[box]), np.ascontiguousarray(reference[box])
     common = int(np.count_nonzero(prediction & reference))
     dice, jaccard = 2 * common / (size_p + size_r), common / (size_p + size_r - common)
     found = []
-    for there, back in _directed(prediction, reference, units):
+    for there, back in directed_distances(prediction, reference, units):
         both = np.concatenate((there, back))
         if hd95 == "pooled":
             far = float(np.percentile(both, 95))
@@ -215,93 +207,6 @@ def _score(
             far = float(max(np.percentile(there, 95), np.percentile(back, 95)))
         found.append(Scores(dice, jaccard, far, float(there.mean() if asd == "one-sided" else both.mean())))
     return tuple(found)
-
-
-def _directed(
-    prediction: Mask, reference: Mask, units: Sequence[tuple[float, ...]]
-) -> Iterator[tuple[Distances, Distances]]:
-    """The distances from the prediction's surface to the reference's, and back, in each unit."""
-    one, other = _surface(prediction), _surface(reference)
-    known: dict[tuple[float, ...], tuple[Distances, Distances]] = {}
-    for spacing in units:
-        even = len(set(spacing)) == 1  # then they are those in voxels, times a factor
-        factor, grid = (spacing[0], (1.0,) * len(spacing)) if even else (1.0, spacing)
-        if grid not in known:
-            known[grid] = _distances(one, other, grid), _distances(other, one, grid)
-        there, back = known[grid]
-        yield factor * there, factor * back
-
-
-def _surface(mask: Mask) -> Mask:
-    """The voxels of `mask` with a face neighbour outside it; beyond the array is outside."""
-    inner = mask.copy()
-    for axis in range(mask.ndim):
-        inside, along = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)
-        inside[1:] &= along[:-1]
-        inside[:-1] &= along[1:]
-        inside[0] = inside[-1] = False
-    return mask & ~inner
-
-
-def _distances(source: Mask, target: Mask, spacing: tuple[float, ...]) -> Distances:
-    """Distance from every True voxel of `source` (in raster order) to the nearest True voxel of `target`; exact.
-
-    Two surfaces that nearly agree are the usual case, so nearest voxels are first looked up in shells of growing
-    distance around each voxel; a k-d tree over `target` answers for the few that have none within reach.
-    """
-    reach, shells = _shells(spacing)
-    margin = [(r, r) for r in reach]
-    padded = np.pad(target, margin)
-    grid = padded.ravel()
-    strides = [prod(padded.shape[axis + 1 :]) for axis in range(padded.ndim)]
-    place = np.flatnonzero(np.pad(source, margin))
-    result = np.empty(place.size)
-    waiting = np.arange(place.size)
-    for distance, offsets in shells:
-        hit = np.zeros(place.size, dtype=bool)
-        for offset in offsets:
-            hit |= grid[place + sum(o * s for o, s in zip(offset, strides, strict=True))]
-        result[waiting[hit]] = distance
-        place, waiting = place[~hit], waiting[~hit]
-    if place.size:
-        points = _points(np.flatnonzero(grid), padded, spacing)
-        # An unbalanced tree with large leaves is the fastest to build and no slower to ask on voxel grids.
-        tree = cKDTree(points, leafsize=32, balanced_tree=False, compact_nodes=False)
-        result[waiting] = tree.query(_points(place, padded, spacing))[0]
-    return result
-
-
-def _points(flat: NDArray[Any], grid: Mask, spacing: tuple[float, ...]) -> NDArray[np.float64]:
-    """Flat indices into `grid` -> coordinates [n, axes] in units of `spacing`."""
-    return np.stack(np.unravel_index(flat, grid.shape), axis=1) * np.asarray(spacing)
-
-
-@lru_cache(maxsize=32)
-def _shells(spacing: tuple[float, ...]) -> tuple[tuple[int, ...], list[tuple[float, list[tuple[int, ...]]]]]:
-    """(largest step along each axis, [(distance, voxel offsets at that distance), ...] by growing distance).
-
-    Every offset shorter than the limit is there: a shell that is hit is the nearest one.
-    """
-    limit = LOOKUP_REACH * min(spacing)
-    reach = tuple(ceil(limit / step) - 1 for step in spacing)
-    near = []
-    for offset in product(*(range(-r, r + 1) for r in reach)):
-        length = sqrt(sum((o * step) ** 2 for o, step in zip(offset, spacing, strict=True)))
-        if length < limit:
-            near.append((length, offset))
-    shells = groupby(sorted(near), key=lambda pair: pair[0])
-    return reach, [(length, [offset for _, offset in shell]) for length, shell in shells]
-
-
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """The slices of the smallest box around the True voxels (an empty box where there are none)."""
-    slices = []
-    rest: NDArray[Any] = mask
-    for _ in range(mask.ndim):
-        there = np.flatnonzero(rest.reshape(rest.shape[0], -1).any(axis=1))
-        slices.append(slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 0))
-        rest = np.any(rest, axis=0)  # one axis smaller: the later axes cost next to nothing
-    return tuple(slices)
 
 
 def _pair(prediction: ArrayLike, reference: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ssmis_core import metrics
+from ssmis_core import surface_distance
 from ssmis_core.errors import UserError
 from ssmis_core.metrics import (
     Scores,
@@ -214,8 +214,8 @@ def test_scores_in_several_units_at_once_are_those_one_by_one(shape, seed, num_c
 
 def test_voxels_and_millimetres_of_even_voxels_take_one_search(monkeypatch):
     searches = []
-    real = metrics._distances
-    monkeypatch.setattr(metrics, "_distances", lambda *given: searches.append(given[2]) or real(*given))
+    real = surface_distance._distances
+    monkeypatch.setattr(surface_distance, "_distances", lambda *given: searches.append(given[2]) or real(*given))
     label = np.zeros((8, 9, 10), np.uint8)
     label[2:5, 2:5, 2:5], label[6:, 6:, 6:] = 1, 2
     evaluate_classes_in([None, (0.6, 0.6, 0.6)], label, np.roll(label, 1, 0), 3)
