@@ -24,14 +24,15 @@ Arguments = ParamSpec("Arguments")
 
 
 def one_line(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """A benchmark's main that tells a mistake in what was given as "<script>: ..." on stderr and returns 2."""
+    """A benchmark's main that tells a mistake, or a file that it cannot use, as "<script>: ..." on stderr; then 2."""
 
     @wraps(main)
     def told(*given: Arguments.args, **named: Arguments.kwargs) -> int:
         try:
             return main(*given, **named)
-        except UserError as error:
-            print(f"{Path(inspect.getfile(main)).stem}: {error}", file=sys.stderr)
+        except (UserError, OSError) as error:
+            what = error if isinstance(error, UserError) else f"{error.filename or 'system'}: {error.strerror}"
+            print(f"{Path(inspect.getfile(main)).stem}: {what}", file=sys.stderr)
             return 2
 
     return told

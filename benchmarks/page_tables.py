@@ -11,12 +11,15 @@ A table ends at `<!-- end -->` and begins at one of:
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from machine import one_line
 
 from ssmis_core.difference_table import p_value
 from ssmis_core.files import read_csv, write_text
@@ -29,8 +32,11 @@ BASELINE = " minus supervised"
 Table = Sequence[Sequence[str]]
 
 
-def main(*pages: str) -> int:
-    for page in map(Path, pages):
+@one_line
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", type=Path, nargs="+", metavar="PAGE")
+    for page in parser.parse_args().pages:
         write_text(page, renewed(page.read_text(encoding="utf-8")))
     return 0
 
@@ -97,4 +103,4 @@ def cells(mean: Mapping[str, Any], difference: Mapping[str, Any] | None) -> Iter
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

@@ -15,23 +15,28 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from machine import machine, positive
+from machine import machine, one_line, positive
 
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 
+SSMIS = Path(sys.executable).with_name("ssmis")
 COMMANDS = {
     "python": [sys.executable, "-c", "pass"],
     "import ssmis_core": [sys.executable, "-c", "import ssmis_core"],
-    "ssmis --help": [str(Path(sys.executable).with_name("ssmis")), "--help"],
-    "ssmis methods": [str(Path(sys.executable).with_name("ssmis")), "methods"],
+    "ssmis --help": [str(SSMIS), "--help"],
+    "ssmis methods": [str(SSMIS), "methods"],
 }
 
 
-def main() -> None:
+@one_line
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")
     parser.add_argument("--repeats", type=positive, default=7)
     options = parser.parse_args()
+    if not SSMIS.is_file():
+        raise UserError(f"{SSMIS}: no such file, expected the installed command; run `make install` first")
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(options.repeats + 1):
         for name, command in COMMANDS.items():
@@ -45,7 +50,8 @@ def main() -> None:
         rows.append({**here, "command": name, "best_s": round(min(warm), 3), "median_s": round(median(warm), 3)})
         print(name, rows[-1]["best_s"], rows[-1]["median_s"])
     write_csv(options.out, rows)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

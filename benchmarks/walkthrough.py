@@ -34,7 +34,9 @@ def main() -> int:
     given = [word for name, value in arguments.parameter for word in ("-p", name, value)]
     papermill = [sys.executable, "-m", "papermill", "--no-progress-bar", str(arguments.notebook), str(executed)]
     began = time.perf_counter()
-    subprocess.run([*papermill, *given, "-p", "run_dir", str(run)], check=True)
+    done = subprocess.run([*papermill, *given, "-p", "run_dir", str(run)], check=False)
+    if done.returncode:
+        raise UserError(f"{arguments.notebook}: did not run to its end; papermill's message stands above")
     wall = time.perf_counter() - began
     here = {
         **machine(("torch",)),

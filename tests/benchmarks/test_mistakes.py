@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import nbformat
 import pytest
 import torch
 
@@ -116,6 +117,42 @@ def test_what_is_not_there_is_told_in_one_line(
 ) -> None:
     message = run(name, *given.split())
     assert message.startswith(f"{name}: ") and told in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("page_tables", ["nowhere.md"]), ("one_table", ["out.csv", "nowhere.csv"])]
+)
+def test_a_file_that_is_not_there_is_told_in_one_line(
+    name: str,
+    given: list[str],
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [f"{name}.py", *given])
+    assert script(name).main() == 2 and not any(tmp_path.iterdir())
+    assert capsys.readouterr().err == f"{name}: {given[-1]}: No such file or directory\n"
+
+
+def test_a_notebook_that_fails_says_so_after_papermill(tmp_path: Path, run: Callable[..., str]) -> None:
+    notebook = tmp_path / "broken.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")]), notebook)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "out.ipynb").touch()  # papermill keeps what it ran, to be looked at
+    assert run("walkthrough", "broken.ipynb", "--folder", "runs").endswith(
+        "walkthrough: broken.ipynb: did not run to its end; papermill's message stands above\n"
+    )
+
+
+def test_start_up_is_of_an_installed_command(
+    script: Callable[[str], ModuleType], run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(script("startup"), "SSMIS", tmp_path / "ssmis")
+    assert run("startup") == (
+        f"startup: {tmp_path}/ssmis: no such file, expected the installed command; run `make install` first\n"
+    )
 
 
 def test_an_evaluation_without_the_released_code_trains_nothing(
