@@ -10,6 +10,7 @@ import torch
 from scipy import ndimage
 
 from ssmis_core import geometry
+from ssmis_core.methods import create_method
 from ssmis_core.networks.layers import GroupNorm
 from ssmis_core.prototypes import MaskedBatchNorm
 
@@ -35,3 +36,15 @@ def test_inside_the_plain_path_torch_and_scipy_compute_and_the_results_are_the_s
     fast, plain = ((*found[:2], found[2][inside > 0]) for found in (fast, plain))  # others count for nothing
     for ours, theirs in zip(fast, plain, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_moved_weights_are_those_of_the_seed_but_for_a_millionth(script: Callable[[str], ModuleType]) -> None:
+    shape = {"num_classes": 2, "dims": 2, "channels": 1, "filters": 2}
+    torch.manual_seed(0)
+    own = create_method("ssnet", **shape)
+    torch.manual_seed(0)
+    moved = script("same_training").moved("ssnet", **shape)
+    for (name, before), after in zip(own.named_parameters(), moved.parameters(), strict=True):
+        torch.testing.assert_close(after, before, rtol=1e-5, atol=0, msg=name)
+        assert (after != before).any() or not before.any(), name
+        assert after.stride() == before.stride(), name
