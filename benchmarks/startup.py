@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py --out benchmarks/results/startup.csv
 
-The bare interpreter is measured beside them, in turns, in the same run. Seconds are wall time, the best and the
-median of the repeats.
+The bare interpreter is measured beside them, in turns, in the same run, and so is the import of torch: a script of this
+field waits for it before it reads its options. Seconds are wall time, the best and the median of the repeats.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ COMMANDS = {
     "import ssmis_core": [sys.executable, "-c", "import ssmis_core"],
     "ssmis --help": [str(SSMIS), "--help"],
     "ssmis methods": [str(SSMIS), "methods"],
+    "import torch": [sys.executable, "-c", "import torch"],
 }
 
 

@@ -12,7 +12,7 @@ from ssmis_core.files import write_csv
 from tests.conftest import REPOSITORY
 
 
-@pytest.mark.parametrize(("name", "tables"), [("baselines", 2), ("speed", 11)])
+@pytest.mark.parametrize(("name", "tables"), [("baselines", 2), ("speed", 13)])
 def test_the_tables_of_the_pages_are_those_of_the_results(
     name: str, tables: int, script: Callable[[str], ModuleType]
 ) -> None:
