@@ -26,6 +26,7 @@ from machine import machine, one_line, positive
 from ssmis_core.batches import Batches, Sampling
 from ssmis_core.configuration import Configuration, configure
 from ssmis_core.datasets import Dataset, open_dataset
+from ssmis_core.devices import autocast
 from ssmis_core.draws import Clock, Draws
 from ssmis_core.files import write_csv
 from ssmis_core.host_memory import freed_memory_kept
@@ -126,7 +127,7 @@ class Contestant:
         total = sum(stage.iterations for stage in self.stages)
         return sum(stage.iterations / total * self.iteration(stage) for stage in self.stages)
 
-    def iteration(self, stage: Stage) -> float:
+    def iteration(self, stage: Stage, *, precision: str = "float32") -> float:
         """Seconds of one iteration, as the training loop does it, mid-stage, where every ramp has begun."""
         optimisers = {name: optimiser.build() for name, optimiser in stage.optimisers.items()}
         self.method.begin(stage)
@@ -134,7 +135,12 @@ class Contestant:
         draws = Draws(0).at(clock)
         began = perf_counter()
         draws.seed_dropout()
-        for step in self.method.steps(self.batches.at(clock, draws), clock, draws):
+        steps = self.method.steps(self.batches.at(clock, draws), clock, draws)
+        while True:
+            with autocast(precision, torch.device("cpu")):
+                step = next(steps, None)
+            if step is None:
+                break
             optimisers[step.updates].zero_grad(set_to_none=True)
             step.total.backward(inputs=stage.optimisers[step.updates].parameters)
             optimisers[step.updates].step()

@@ -1,16 +1,21 @@
 """How fast a training iteration could be: its operations and bytes against what a machine can do.
 
-    python benchmarks/roofline.py --out benchmarks/results/roofline.csv
+    python benchmarks/roofline.py --step 3 --out benchmarks/results/roofline.csv
 
-For every method as in its paper on LA (112x112x80, its own batch and network): floating point operations of
-convolutions and matrix products, forward and backward, and the bytes that torch's operations read and write when none
-is fused with another (a compiler can save some of them). Both grow with the number of voxels, so they are counted on a
-small patch and scaled.
+For every method as in its paper, with its own batch and network: floating point operations of convolutions and matrix
+products, forward and backward, and the bytes that torch's operations read and write when none is fused with another (a
+compiler can save some of them).
+
+    gflop, gbyte          an iteration on the small patch, in float32
+    gflop_la, gbyte_la    on LA (112x112x80) with the networks in bf16, as a GPU trains. Operations grow with voxels.
+                          Bytes do but for those of weights and optimisers: a line through the patch of --patch and one
+                          of 32x32x32
 
 compute_s is operations / peak and traffic_s bytes / bandwidth: no iteration is faster than the first, and none that
-fuses nothing is faster than the second. For an H200 (h200_*, the published patch) peak and bandwidth are the vendor's,
-in bf16. --step N takes those of this machine (a product of large matrices, a large copy), as they are just before and
-just after N iterations on the small patch, and says to which kinds of operation the time of one more goes.
+fuses nothing is faster than the second. For an H200 (h200_*) peak and bandwidth are the vendor's. --step N takes those
+of this machine (a product of large matrices, a large copy), as they are just before and just after N iterations on the
+small patch, and says to which kinds of operation the time of one more goes. A CPU's distance transform is numpy's, and
+not counted.
 """
 
 from __future__ import annotations
@@ -31,11 +36,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from turns import operations_profile, shares_of
 
 from ssmis_core.datasets import open_dataset
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.host_memory import freed_memory_kept
 from ssmis_core.methods import METHODS
 
 LA = 112 * 112 * 80
+SMALLEST = 32
 H200 = {"operations": 989e12, "bytes": 4.8e12}  # bf16 without sparsity; HBM3e
 
 
@@ -58,20 +65,25 @@ class ByteCounter(TorchDispatchMode):
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
+    if options.patch <= SMALLEST:
+        raise UserError(f"--patch {options.patch}: expected more than {SMALLEST}, the patch that it is compared with")
     data = open_dataset("phantom", dims=3)
+    wanted = options.methods or METHODS
+    smaller = contestants(wanted, data, SMALLEST, 16)
     rows = []
-    for (name, variant, network), one in contestants(options.methods or METHODS, data, options.patch, 16).items():
+    for key, one in contestants(wanted, data, options.patch, 16).items():
+        name, variant, network = key
         if variant != "paper":
             continue
         row: dict[str, Any] = {"method": name, "network": network, **one.facts(), **counted(one)}
-        scale = LA / options.patch**3
-        for key in ("gflop", "gbyte"):
-            row[f"{key}_la"] = round(row[key] * scale, 1)
-        row |= {f"h200_{key}": float(f"{scale * value:.3g}") for key, value in limits(row, H200).items()}
+        row["gflop_la"] = round(row["gflop"] * LA / options.patch**3, 1)
+        row["gbyte_la"] = round(on_la(moved(smaller[key], "bf16"), moved(one, "bf16"), options.patch), 1)
+        in_la = limits({count: row[f"{count}_la"] for count in ("gflop", "gbyte")}, H200)
+        row |= {f"h200_{limit}": float(f"{value:.3g}") for limit, value in in_la.items()}
         if options.step:
-            row |= timed(one, row, options.step)
+            row |= {"steps": options.step, **timed(one, row, options.step)}
         rows.append({**machine(("torch",)), **row})
-        print(*(f"{key}={value}" for key, value in row.items()), flush=True)
+        print(*(f"{column}={value}" for column, value in row.items()), flush=True)
         write_csv(options.out, rows)
     return 0
 
@@ -102,13 +114,23 @@ def limits(counts: Mapping[str, float], machine_can: Mapping[str, float]) -> dic
 
 
 def counted(one: Contestant) -> dict[str, float]:
-    """Operations and bytes of an iteration of the last stage, in units of 10^9."""
+    """Operations and bytes of an iteration of the last stage in float32, in units of 10^9."""
     one.iteration(one.stages[-1])
     with FlopCounterMode(display=False) as operations:
         one.iteration(one.stages[-1])
+    return {"gflop": round(operations.get_total_flops() / 1e9, 2), "gbyte": round(moved(one, "float32"), 3)}
+
+
+def moved(one: Contestant, precision: str) -> float:
+    """Bytes that an iteration of the last stage reads and writes, in units of 10^9."""
     with ByteCounter() as traffic:
-        one.iteration(one.stages[-1])
-    return {"gflop": round(operations.get_total_flops() / 1e9, 2), "gbyte": round(traffic.bytes / 1e9, 3)}
+        one.iteration(one.stages[-1], precision=precision)
+    return traffic.bytes / 1e9
+
+
+def on_la(smallest: float, small: float, patch: int) -> float:
+    """Bytes on LA's patch, on the line through those of patches of SMALLEST^3 and patch^3 voxels."""
+    return small + (small - smallest) * (LA - patch**3) / (patch**3 - SMALLEST**3)
 
 
 def product_rate(size: int = 2048, rounds: int = 7) -> float:

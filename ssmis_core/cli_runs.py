@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssmis_core.cli_options import Counter, DataOptions, DataRoot, Device, LargestComponent, Precision, RunPath
-from ssmis_core.errors import UserError, unknown
+from ssmis_core.errors import UserError
 
 if TYPE_CHECKING:
     from ssmis_core.configuration import Configuration
@@ -254,15 +254,12 @@ def _check_test_files(config: Configuration, data_root: Path | None) -> None:
             pass
 
 
-def _evaluate(run: Run, *, empty: str = "nan", **how: Any) -> None:
+def _evaluate(run: Run, **how: Any) -> None:
     """Evaluate, with progress on stderr and the table on stdout."""
     from ssmis_core import cli_tables
     from ssmis_core.evaluation import evaluate_run
-    from ssmis_core.metrics import EMPTY_POLICIES
 
-    if empty not in EMPTY_POLICIES:
-        raise unknown("empty policy", empty, EMPTY_POLICIES)
-    summary = evaluate_run(run, empty=empty, report=Counter("evaluated"), **how)
+    summary = evaluate_run(run, report=Counter("evaluated"), **how)
     print(cli_tables.results(summary))
     print(cli_tables.conventions(summary, iterations=run.config.iterations))
     print(f"run folder: {run.path}")

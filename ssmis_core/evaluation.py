@@ -16,7 +16,7 @@ import torch
 
 from ssmis_core.background import in_background
 from ssmis_core.configuration import Configuration
-from ssmis_core.datasets import Case, Dataset, Truth
+from ssmis_core.datasets import Case, Truth
 from ssmis_core.datasets.cases import FILE_GRID, own_truth
 from ssmis_core.datasets.grids import on_original_grid
 from ssmis_core.devices import choose_device
@@ -26,7 +26,7 @@ from ssmis_core.files import alone, staged, write_atomic, write_json
 from ssmis_core.host_memory import freed_memory_kept
 from ssmis_core.inference import predict_labels
 from ssmis_core.methods.base import Method
-from ssmis_core.metrics import evaluate_classes_in
+from ssmis_core.metrics import check_rules, evaluate_classes_in
 from ssmis_core.runs import Run
 from ssmis_core.voxel_size import unlike
 
@@ -99,6 +99,7 @@ def evaluate_run(
     or "bf16" for speed on a GPU, which the summary then says. Predictions need nibabel; without it they are left out
     and the summary says so. Returns the summary.
     """
+    check_rules(empty)
     run = run if isinstance(run, Run) else Run(run)
     device = choose_device(device)
     config, method = run.config, run.method(device)
@@ -111,12 +112,12 @@ def evaluate_run(
     written = save_predictions and _has_nibabel()
     how: dict[str, Any] = {"device": device, "largest_component": largest_component, "precision": precision}
 
-    finish = partial(_score_and_write, dataset=dataset, empty=empty)
     with alone(run.path, what="training or evaluation"), freed_memory_kept(device):
         # staged, so that an evaluation that is stopped leaves the one before whole
         with staged(folder) as fresh, closing(dataset.stream(data.cases)) as cases:
-            where = fresh if written else None
-            made = (partial(finish, case, predict_labels(method, case.image, config, **how), where) for case in cases)
+            finish = partial(_finish, class_names=dataset.class_names, empty=empty, folder=fresh if written else None)
+            known = ((case, dataset.truth(case)) for case in cases)  # a case without one is told before it is predicted
+            made = (partial(finish, *one, predict_labels(method, one[0].image, config, **how)) for one in known)
             with closing(in_background(made, BEHIND)) as scored:
                 for number, (case, scores) in enumerate(scored, start=1):
                     rows += scores
@@ -133,11 +134,11 @@ def evaluate_run(
         return _record(run, rows, data, {**choices, **_data_notes(run, data, rows, spacings)})
 
 
-def _score_and_write(
-    case: Case, labels: np.ndarray, folder: Path | None, *, dataset: Dataset, empty: str
+def _finish(
+    case: Case, truth: Truth, labels: np.ndarray, *, folder: Path | None, **rules: Any
 ) -> tuple[Case, list[dict[str, Any]]]:
     """The case and its rows; its predicted labels go into the folder, where there is one, on the grid of its file."""
-    scores = score_labels(labels, case, class_names=dataset.class_names, truth=dataset.truth(case), empty=empty)
+    scores = score_labels(labels, case, truth=truth, **rules)
     if folder:
         of_file = case.original is not None
         save_nifti(folder / f"{case.id}.nii.gz", *on_original_grid(labels, case), flat=of_file)

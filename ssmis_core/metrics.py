@@ -91,7 +91,7 @@ def evaluate(
                                the prediction alone. Neither missed nor a false alarm.
     Raises UserError for other values, other shapes, a bad spacing or an unknown option.
     """
-    _check_rules(empty, hd95, asd)
+    check_rules(empty, hd95, asd)
     predicted, true = _pair(prediction, reference)
     for name, array in (("prediction", predicted), ("reference", true)):
         _check_values(array, 2, name, "evaluate takes one binary object with values 0 and 1; use evaluate_classes")
@@ -133,7 +133,7 @@ def evaluate_classes_in(
 
     The surfaces are looked for once, and so are nearest voxels where units differ by a factor.
     """
-    _check_rules(empty, hd95, asd)
+    check_rules(empty, hd95, asd)
     predicted, true = _label_maps(prediction, reference, num_classes)
     units = [_check_spacing(spacing, predicted.ndim) for spacing in spacings]
     # The classes share one crop to everything that is not background; `_score` crops further for each.
@@ -147,7 +147,7 @@ def dice_of_classes(prediction: ArrayLike, reference: ArrayLike, num_classes: in
 
     Many times as fast, for no surface is looked for. Arguments and errors are those of `evaluate_classes`.
     """
-    _check_rules(empty, "pooled", "one-sided")
+    check_rules(empty)
     predicted, true = _label_maps(prediction, reference, num_classes)
     both, in_predicted, in_true = (
         np.bincount(one.ravel().astype(np.intp, copy=False), minlength=num_classes)
@@ -250,8 +250,8 @@ def _check_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, .
     return steps
 
 
-def _check_rules(empty: str, hd95: str, asd: str) -> None:
-    """Raise UserError for an option value that is not known."""
+def check_rules(empty: str, hd95: str = "pooled", asd: str = "one-sided") -> None:
+    """UserError for a rule that `evaluate` does not know."""
     for what, value, known in (
         ("empty policy", empty, EMPTY_POLICIES),
         ("hd95 rule", hd95, HD95_RULES),

@@ -37,6 +37,8 @@ def test_an_error_is_raised_where_its_result_is_due_and_the_calls_after_it_are_n
         return number
 
     with pytest.raises(ValueError, match="two"), closing(in_background((partial(work, n) for n in range(9)), 1)) as got:
-        seen += got
+        for result in got:
+            seen.append(result)
+    assert seen == [0, 1]
     assert begun[:3] == [0, 1, 2] and len(begun) <= 4
     assert not any(one.name.startswith("background") for one in threading.enumerate())

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -257,8 +258,20 @@ def test_probabilities_come_back_on_the_images_own_grid(
     ids=["split", "no_list", "empty", "precision"],
 )
 def test_what_cannot_be_evaluated_is_one_line(settings: dict[str, Any], message: str, run: Run) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message), patch.object(evaluation, "score_labels") as scored:
         evaluate_run(run, device="cpu", **settings)
+    scored.assert_not_called()
+
+
+def test_a_case_without_a_truth_is_told_before_it_is_predicted(run: Run) -> None:
+    refused = UserError("case phantom-010: has no label")
+    with (
+        patch.object(type(run.dataset()), "truth", side_effect=refused),
+        patch.object(evaluation, "predict_labels") as predicted,
+        pytest.raises(UserError, match="has no label"),
+    ):
+        evaluate_run(run, device="cpu")
+    predicted.assert_not_called()
 
 
 def test_a_case_without_a_label_is_named(run: Run) -> None:

@@ -211,6 +211,7 @@ def test_a_variance_that_rounding_would_leave_below_zero_is_not() -> None:
         with torch.no_grad():
             linear.weight -= (linear.weight @ direction)[:, None] * direction
         x = 1e3 * torch.stack([direction, -direction])
+        norm.momentum = 1.0  # so that the running variance is this one
         y = norm.after(linear, x, torch.ones(2))
         assert norm.running_var is not None and float(norm.running_var.min()) >= 0 and bool(y.isfinite().all())
 
