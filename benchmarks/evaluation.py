@@ -1,6 +1,8 @@
 """Evaluation of LA volumes, from images to four metrics: ours against the released test functions.
 
-    python benchmarks/evaluation.py --la DIR --released DIR --run RUN --out benchmarks/results/evaluation.csv
+    python benchmarks/evaluation.py --la DIR --released DIR --run RUN --out FILE.csv
+
+`benchmarks/results/evaluation_cpu.csv` has four volumes (--volumes 4).
 
 DIR of --la is the folder of the data set "la"; --released holds a checkout of the authors' SS-Net. RUN is a run folder
 of supervised learning on LA with the full preset; where there is none, one is trained there for --train-seconds, since
@@ -93,7 +95,14 @@ def trained(options: argparse.Namespace, device: str) -> Run:
         config = configure("supervised", dataset="la", data_root=options.la, preset="full", labeled=16, **sizes)
         how: dict[str, Any] = {"device": device, "max_seconds": options.train_seconds, "report": silent}
         train(config, run_dir=options.run, data_root=options.la, **how)
-    return Run(options.run)
+    run = Run(options.run)
+    wanted = {"method": "supervised", "dataset": "la", "patch": tuple(options.patch), "stride": STRIDE}
+    wanted |= {"factor": (1, 1, 1), "filters": options.filters}
+    for key, value in wanted.items():
+        own = run.config.options["filters"] if key == "filters" else getattr(run.config, key)
+        if own != value:
+            raise UserError(f"{run.path}: its {key} is {own}, expected {value}, as the released side has it")
+    return run
 
 
 def ours(method: Method, run: Run, device: str, case: Case) -> tuple[float, ...]:

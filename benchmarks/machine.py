@@ -31,7 +31,8 @@ def one_line(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
         try:
             return main(*given, **named)
         except (UserError, OSError) as error:
-            what = error if isinstance(error, UserError) else f"{error.filename or 'system'}: {error.strerror}"
+            of_file = isinstance(error, OSError) and error.filename is not None and error.strerror is not None
+            what = f"{error.filename}: {error.strerror}" if of_file else error
             print(f"{Path(inspect.getfile(main)).stem}: {what}", file=sys.stderr)
             return 2
 

@@ -5,7 +5,8 @@
 DIR is the folder of the data set "la". Each label is changed in several fixed ways. Ours and one of the others score
 the same arrays in the same run, in turns, and which of them goes first alternates. medpy pools the distances of both
 directions for 95HD, MONAI takes the larger of the two directions; ours does either, and the numbers are the same.
-surface-distance measures between weighted surface elements rather than voxels, so its distances are others.
+surface-distance measures between weighted surface elements rather than voxels, so its distances are others. What should
+be equal is checked, and what is not ends the run.
 
 The CSV has one row an opponent, case and change (median seconds of each side, their ratio, the absolute differences);
 in the last row of an opponent, case and perturbation are "all", seconds are means, the ratio is that of the sums and
@@ -24,14 +25,18 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from machine import machine, one_line, positive
 from scipy import ndimage
 
 from ssmis_core.datasets import open_dataset
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.metrics import evaluate
 
 METRICS = ("dice", "jaccard", "hd95", "asd")
+
+LIMIT = 1e-4  # of a difference: MONAI computes in float32
 
 Values = tuple[float, ...]  # dice, jaccard, hd95, asd
 Side = Callable[[np.ndarray, np.ndarray], Values]
@@ -40,6 +45,7 @@ Side = Callable[[np.ndarray, np.ndarray], Values]
 @one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
+    torch.set_num_threads(options.threads)
     data = open_dataset("la", options.la)
     pairs = []
     for index, case_id in enumerate(data.test[: options.cases]):
@@ -48,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[dict[str, object]] = []
     for name in options.against:
         try:
-            theirs, rule = OTHERS[name]()
+            theirs, rule, equal = OTHERS[name]()
         except ImportError as error:
             print(f"{name}: left out, {error}", file=sys.stderr)
             continue
@@ -60,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for case_id, kind, prediction, reference in pairs:
             sides = {"ours": ours, "other": theirs}
             found.append({**here, **compare(sides, prediction, reference, options.repeats, case_id, kind)})
+            if apart := [metric for metric in equal if found[-1][f"{metric}_difference"] > LIMIT]:
+                raise UserError(f"{case_id}, {kind}: {name} has another {', '.join(apart)}")
         rows += [*found, {**here, **summary(found)}]
         write_csv(options.out, rows)
         print({key: value for key, value in rows[-1].items() if key not in here or key == "other"})
@@ -94,7 +102,7 @@ def elastic(mask: np.ndarray, generator: np.random.Generator, *, step: int = 16,
 
 def compare(
     sides: Mapping[str, Side], prediction: np.ndarray, reference: np.ndarray, repeats: int, case: str, kind: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """One row: both sides timed in turns on the same arrays."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     values: dict[str, Values] = {}
@@ -104,7 +112,7 @@ def compare(
             values[side] = sides[side](prediction, reference)
             seconds[side].append(perf_counter() - start)
     ours_s, other_s = median(seconds["ours"]), median(seconds["other"])
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         "case": case,
         "perturbation": kind,
         "shape": "x".join(str(size) for size in reference.shape),
@@ -140,15 +148,17 @@ def scores(hd95: str, prediction: np.ndarray, reference: np.ndarray) -> Values:
     return found.dice, found.jaccard, found.hd95, found.asd
 
 
-def medpys() -> tuple[Side, str]:
+Other = tuple[Side, str, Sequence[str]]  # the rule of 95HD, and the metrics that are to be equal
+
+
+def medpys() -> Other:
     from medpy.metric import binary
 
     measures = (binary.dc, binary.jc, binary.hd95, binary.asd)
-    return lambda prediction, reference: tuple(float(one(prediction, reference)) for one in measures), "pooled"
+    return lambda prediction, reference: tuple(float(one(prediction, reference)) for one in measures), "pooled", METRICS
 
 
-def monais() -> tuple[Side, str]:
-    import torch
+def monais() -> Other:
     from monai import metrics
 
     def side(prediction: np.ndarray, reference: np.ndarray) -> Values:
@@ -162,10 +172,10 @@ def monais() -> tuple[Side, str]:
         )
         return tuple(float(one) for one in found)
 
-    return side, "max"
+    return side, "max", METRICS
 
 
-def surface_distances() -> tuple[Side, str]:
+def surface_distances() -> Other:
     import surface_distance as library
 
     def side(prediction: np.ndarray, reference: np.ndarray) -> Values:
@@ -175,10 +185,10 @@ def surface_distances() -> tuple[Side, str]:
         asd = library.compute_average_surface_distance(surfaces)[1]  # from the prediction to the reference
         return dice, dice / (2 - dice), float(library.compute_robust_hausdorff(surfaces, 95)), float(asd)
 
-    return side, "max"
+    return side, "max", ("dice", "jaccard")
 
 
-OTHERS: dict[str, Callable[[], tuple[Side, str]]] = {
+OTHERS: dict[str, Callable[[], Other]] = {
     "medpy": medpys,
     "monai": monais,
     "surface-distance": surface_distances,
@@ -194,7 +204,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--repeats", type=positive, default=3, help="timed runs of each side for one row (median is kept)"
     )
     parser.add_argument("--cases", type=positive, help="only the first cases of the list")
-    parser.add_argument("--threads", type=positive, default=1, help="as OMP_NUM_THREADS says; only MONAI has any")
+    parser.add_argument("--threads", type=positive, default=1, help="of torch, which MONAI computes with")
     return parser.parse_args(arguments)
 
 

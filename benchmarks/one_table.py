@@ -1,4 +1,4 @@
-"""Several benchmarks' CSV files as one: a column says which file a row is from, and has every column of all.
+"""Several benchmarks' CSV files as one, with every column of all: `benchmark` says which file a row is from.
 
 python benchmarks/one_table.py OUT.csv FILE.csv...
 """
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="the CSV to write")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a CSV of one topic")
     options = parser.parse_args()
-    write_csv(options.out, [{"topic": file.stem, **row} for file in options.files for row in read_csv(file)])
+    write_csv(options.out, [{"benchmark": file.stem, **row} for file in options.files for row in read_csv(file)])
     return 0
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from machine import one_line
 
 from ssmis_core.difference_table import p_value
+from ssmis_core.errors import UserError
 from ssmis_core.files import read_csv, write_text
 from ssmis_core.methods import METHODS, method_class
 
@@ -57,9 +58,15 @@ def markdown(rows: Table) -> str:
 
 def as_measured(name: str, columns: Sequence[str]) -> Table:
     """Columns of a measurement, under the titles that are given for them."""
-    wanted = [one.split(":", 1) for one in columns if ":" in one and "=" not in one]
+    wanted = [tuple(one.split(":", 1)) for one in columns if ":" in one and "=" not in one]
     titles = dict(one.split("=", 1) if "=" in one else (one, one) for one in columns if "=" in one or ":" not in one)
-    measured = [row for row in read_csv(RESULTS / f"{name}.csv") if all(shown(row[c]) == v for c, v in wanted)]
+    rows = read_csv(RESULTS / f"{name}.csv")
+    known = rows[0] if rows else ()
+    if lacking := [column for column in (*dict(wanted), *titles) if column not in known]:
+        raise UserError(f"{name}.csv: no column {', '.join(lacking)} (known: {', '.join(known)})")
+    measured = [row for row in rows if all(shown(row[c]) == v for c, v in wanted)]
+    if not measured:
+        raise UserError(f"{name}.csv: no row has {', '.join(':'.join(one) for one in wanted)}")
     return [
         [title.replace("_", " ") for title in titles.values()],
         *([shown(row[c]) for c in titles] for row in measured),

@@ -11,8 +11,8 @@ Each method's quick budget on the 2D phantom. Both paths see the same batches an
     moved   plain, from initial weights that are moved by a millionth: what rounding does to a training by itself
 
 They round differently, and a training magnifies that until two runs of a seed are as far apart as two seeds. So the
-fast path is in order when the means over seeds differ by no more than the seeds do, or than moved and plain do. A row a
-training; runs lie in DIR, and those that are finished are not trained anew.
+fast path is in order when the means over seeds differ by no more than the seeds do; moved says how far runs of one path
+are apart. A row a training; runs lie in DIR, and those that are finished are not trained anew.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from signed_distance import scipy_map
 
 from ssmis_core import Run, configure, evaluate_run, train
 from ssmis_core.configuration import Configuration
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from ssmis_core.methods import create_method
 from ssmis_core.methods.base import Method
@@ -60,13 +61,13 @@ def main() -> int:
             for path in options.paths:
                 # a process of its own: what is compiled, or stood in for, is then of one training alone
                 one = [*sys.argv[1:], "--one", f"{method}/{path}/{seed}"]
-                subprocess.run([sys.executable, __file__, *one], check=True)
+                if subprocess.run([sys.executable, __file__, *one], check=False).returncode:
+                    raise UserError(f"{method}/{path}/{seed}: was not trained; what stopped it stands above")
                 done = Run(folder(options, method, path, seed))
                 dice[path].append(done.summary["mean"]["dice"])
                 told = {"method": method, "path": path, "seed": seed, "iterations": done.info["iterations_done"]}
-                rows.append(
-                    {**machine(("torch", "scipy"), threads=options.threads), **told, "dice": round(dice[path][-1], 4)}
-                )
+                here = machine(("torch", "scipy"), threads=done.info["threads"])
+                rows.append({**here, **told, "dice": round(dice[path][-1], 4)})
                 print(*(f"{key}={value}" for key, value in told.items()), rows[-1]["dice"], flush=True)
         if len(options.seeds) > 1:
             for path, values in dice.items():

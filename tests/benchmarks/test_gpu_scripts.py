@@ -71,7 +71,10 @@ def test_every_topic_is_a_part_of_one_table(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     compiled, steps = ([f"{kind}_step_{name}" for name in METHODS] for kind in ("compiled", "training"))
     topics = [*compiled, "evaluation", "signed_distance", "sliding_window", *steps]
-    assert (tmp_path / "out" / "gpu.csv").read_text().split() == ["topic,ratio", *(f"{name},2.5" for name in topics)]
+    assert (tmp_path / "out" / "gpu.csv").read_text().split() == [
+        "benchmark,ratio",
+        *(f"{name},2.5" for name in topics),
+    ]
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["gpu.csv", "gpu.log"]
 
 

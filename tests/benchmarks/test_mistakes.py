@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,9 @@ import nbformat
 import pytest
 import torch
 
+from ssmis_core import Run, UserError, configure
 from ssmis_core.datasets.la import FOLDER
+from ssmis_core.files import read_csv, write_csv
 
 NUMBERS = {  # of each script, with what else it asks for
     "compare": ("--jobs --threads --iterations --labels", "--folder runs"),
@@ -153,6 +156,29 @@ def test_start_up_is_of_an_installed_command(
     assert run("startup") == (
         f"startup: {tmp_path}/ssmis: no such file, expected the installed command; run `make install` first\n"
     )
+
+
+def test_a_run_that_the_released_side_does_not_match_is_told_before_anything_is_timed(
+    script: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    run = Run.create(tmp_path / "run", configure("supervised", dataset="phantom", labeled=4))
+    options = Namespace(run=run.path, patch=[112, 112, 80], filters=16)
+    with pytest.raises(UserError, match="its dataset is phantom, expected la, as the released side has it"):
+        script("evaluation").trained(options, "cpu")
+
+
+def test_the_table_of_all_says_which_benchmark_a_row_is_of(
+    script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(tmp_path / "growth.csv", [{"topic": "samples", "value": 2}])
+    write_csv(tmp_path / "metrics.csv", [{"ratio": 3.5}])
+    monkeypatch.setattr(
+        "sys.argv", ["one_table.py", *(str(tmp_path / f"{n}.csv") for n in ("all", "growth", "metrics"))]
+    )
+    assert script("one_table").main() == 0
+    growth, metrics = read_csv(tmp_path / "all.csv")
+    assert (growth["benchmark"], growth["topic"], growth["value"]) == ("growth", "samples", 2)
+    assert (metrics["benchmark"], metrics["ratio"]) == ("metrics", 3.5)
 
 
 def test_an_evaluation_without_the_released_code_trains_nothing(

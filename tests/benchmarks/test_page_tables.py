@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from ssmis_core.errors import UserError
 from ssmis_core.files import write_csv
 from tests.conftest import REPOSITORY
 
@@ -33,6 +34,24 @@ def test_measurements_are_shown_as_they_stand_under_the_titles_of_the_page(
     assert "old" not in page and page.endswith("<!-- end -->\nafter")
     only = module.renewed("<!-- rows steps method:ssnet ratio=of:_seconds -->\n<!-- end -->").splitlines()
     assert only[2:5] == ["| of: seconds |", "| --- |", "| 1.31 |"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("methode", r"steps\.csv: no column methode \(known: method, ratio\)"),
+        ("how:float32 method", r"steps\.csv: no column how \(known: method, ratio\)"),
+        ("method:ssnte ratio", r"steps\.csv: no row has method:ssnte"),
+    ],
+)
+def test_a_column_or_rows_that_are_not_there_are_told(
+    columns: str, told: str, script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = script("page_tables")
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    write_csv(tmp_path / "steps.csv", [{"method": "ssnet", "ratio": 1.31}])
+    with pytest.raises(UserError, match=told):
+        module.renewed(f"<!-- rows steps {columns} -->\n<!-- end -->")
 
 
 def test_a_table_has_the_best_first_and_the_difference_from_supervised(
