@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssmis_core.boxes import box_around
 from ssmis_core.errors import UserError
 
 BLOCK = 1 << 16  # values that are worked on at a time on a CPU: they stay in its second cache
 AT_ONCE = 1 << 28  # sums that are held at a time on a device: 1 GiB
-Box = tuple[slice, ...]
 
 
 def distance_transform(mask: Tensor, spacing: Sequence[float] | None = None) -> Tensor:
@@ -88,15 +88,6 @@ def distance_to(inside: np.ndarray, steps: Sequence[float] | None = None) -> np.
     turned = np.ascontiguousarray(inside.transpose(order))
     squared = _squared(turned, [steps[axis] for axis in order])
     return np.ascontiguousarray(np.sqrt(squared, dtype=np.float32).transpose(np.argsort(order)))
-
-
-def box_around(inside: np.ndarray, margin: int = 0) -> Box:
-    """The smallest box that holds the mask, and so many voxels more on each side where the grid has them."""
-    box = []
-    for axis in range(inside.ndim):
-        there = np.flatnonzero(inside.any(tuple(other for other in range(inside.ndim) if other != axis)))
-        box.append(slice(max(0, int(there[0]) - margin), int(there[-1]) + 1 + margin))
-    return tuple(box)
 
 
 def _squared(inside: np.ndarray, steps: Sequence[float]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -105,25 +105,24 @@ def evaluate_run(
     config, method = run.config, run.method(device)
     data = evaluated_data(run, split, data_root)
     _check_writable(run, data)
-    dataset = data.dataset
     folder = run.path / f"predictions{data.ending}"
     rows: list[dict[str, Any]] = []
     spacings: list[tuple[float, ...] | None] = []
     written = save_predictions and _has_nibabel()
     how: dict[str, Any] = {"device": device, "largest_component": largest_component, "precision": precision}
+    predict = partial(predict_labels, method, config=config, **how)
 
     with alone(run.path, what="training or evaluation"), freed_memory_kept(device):
         # staged, so that an evaluation that is stopped leaves the one before whole
-        with staged(folder) as fresh, closing(dataset.stream(data.cases)) as cases:
-            finish = partial(_finish, class_names=dataset.class_names, empty=empty, folder=fresh if written else None)
-            known = ((case, dataset.truth(case)) for case in cases)  # a case without one is told before it is predicted
-            made = (partial(finish, *one, predict_labels(method, one[0].image, config, **how)) for one in known)
-            with closing(in_background(made, BEHIND)) as scored:
-                for number, (case, scores) in enumerate(scored, start=1):
-                    rows += scores
-                    spacings.append(case.spacing)
-                    if report:
-                        report(number, len(data.cases), case.id)
+        with (
+            staged(folder) as fresh,
+            closing(_scored(data, predict, empty=empty, folder=fresh if written else None)) as scored,
+        ):
+            for number, (case, scores) in enumerate(scored, start=1):
+                rows += scores
+                spacings.append(case.spacing)
+                if report:
+                    report(number, len(data.cases), case.id)
         if not written:
             _discard(folder, data.cases)
         predictions = f"{folder.name}/" if written else "not written"
@@ -132,6 +131,18 @@ def evaluate_run(
         choices = {"empty": empty, "largest_component": largest_component, "predictions": predictions}
         choices |= {} if precision == "float32" else {"precision": precision}
         return _record(run, rows, data, {**choices, **_data_notes(run, data, rows, spacings)})
+
+
+def _scored(
+    data: EvaluatedData, predict: Callable[[np.ndarray], np.ndarray], *, folder: Path | None, empty: str
+) -> Generator[tuple[Case, list[dict[str, Any]]]]:
+    """Each case and its rows in turn. It is scored, and written into the folder, while the next one is predicted."""
+    finish = partial(_finish, class_names=data.dataset.class_names, empty=empty, folder=folder)
+    with closing(data.dataset.stream(data.cases)) as cases:
+        known = ((case, data.dataset.truth(case)) for case in cases)  # one without is told before it is predicted
+        made = (partial(finish, case, truth, predict(case.image)) for case, truth in known)
+        with closing(in_background(made, BEHIND)) as finished:
+            yield from finished
 
 
 def _finish(

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssmis_core.distance_transform import batched_distance, box_around, distance_to, each
+from ssmis_core.boxes import box_around
+from ssmis_core.distance_transform import batched_distance, distance_to, each
 from ssmis_core.errors import UserError
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ssmis_core.boxes import box_around
 from ssmis_core.errors import UserError, unknown
-from ssmis_core.surface_distance import Distances, Mask, box_of, directed_distances
+from ssmis_core.surface_distance import Distances, Mask, directed_distances
 
 __all__ = [
     "ASD_RULES",
@@ -137,7 +138,7 @@ def evaluate_classes_in(
     predicted, true = _label_maps(prediction, reference, num_classes)
     units = [_check_spacing(spacing, predicted.ndim) for spacing in spacings]
     # The classes share one crop to everything that is not background; `_score` crops further for each.
-    box = box_of((predicted != 0) | (true != 0))
+    box = box_around((predicted != 0) | (true != 0))
     predicted, true = predicted[box], true[box]
     return [_score(predicted == k, true == k, units, empty, hd95, asd) for k in range(1, num_classes)]
 
@@ -194,7 +195,7 @@ def _score(
         distance = 0.0 if empty == "zero" else np.nan
         return (Scores(overlap, overlap, distance, distance, missed=size_r > 0, false_alarm=size_p > 0),) * len(units)
     # Nothing outside the common box matters; contiguous copies make the passes that follow faster.
-    box = box_of(prediction | reference)
+    box = box_around(prediction | reference)
     prediction, reference = np.ascontiguousarray(prediction[box]), np.ascontiguousarray(reference[box])
     common = int(np.count_nonzero(prediction & reference))
     dice, jaccard = 2 * common / (size_p + size_r), common / (size_p + size_r - common)

@@ -93,14 +93,3 @@ def _shells(spacing: tuple[float, ...]) -> tuple[tuple[int, ...], list[tuple[flo
             near.append((length, offset))
     shells = groupby(sorted(near), key=lambda pair: pair[0])
     return reach, [(length, [offset for _, offset in shell]) for length, shell in shells]
-
-
-def box_of(mask: Mask) -> tuple[slice, ...]:
-    """The slices of the smallest box around the True voxels (an empty box where there are none)."""
-    slices = []
-    rest: NDArray[Any] = mask
-    for _ in range(mask.ndim):
-        there = np.flatnonzero(rest.reshape(rest.shape[0], -1).any(axis=1))
-        slices.append(slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 0))
-        rest = np.any(rest, axis=0)  # one axis smaller: the later axes cost next to nothing
-    return tuple(slices)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from ssmis_core.distance_transform import batched_distance, box_around, distance_transform
+from ssmis_core.distance_transform import batched_distance, distance_transform
 from ssmis_core.errors import UserError
 from ssmis_core.geometry import batched_signed_distance, signed_distance
 
@@ -89,13 +89,6 @@ def test_nothing_is_nothing(shape: tuple[int, ...]) -> None:
         assert transform(empty).shape == shape
     for batched in (batched_distance, batched_signed_distance):
         assert batched(empty != 0).shape == shape
-
-
-def test_a_box_holds_the_mask_and_its_margin_where_the_grid_has_one() -> None:
-    mask = np.zeros((9, 9), bool)
-    mask[0:2, 4:6] = True
-    assert box_around(mask) == (slice(0, 2), slice(4, 6))
-    assert mask[box_around(mask, margin=1)].shape == (3, 4)
 
 
 @pytest.mark.parametrize("spacing", [(1.0,), (1.0, 0.0), (1.0, -2.0), (1.0, float("nan")), (1.0, float("inf"))])
