@@ -15,12 +15,12 @@ def box_around(mask: np.ndarray, margin: int = 0) -> Box:
 
     A mask without a voxel has an empty box, whatever the margin.
     """
+    if not mask.any():
+        return (slice(0, 0),) * mask.ndim
     box = []
     rest: NDArray[Any] = mask
     for _ in range(mask.ndim):
-        there = np.flatnonzero(rest.reshape(len(rest), -1).any(axis=1)) if rest.size else ()
-        if not len(there):
-            return (slice(0, 0),) * mask.ndim
+        there = np.flatnonzero(rest.reshape(rest.shape[0], -1).any(axis=1))
         box.append(slice(max(0, int(there[0]) - margin), int(there[-1]) + 1 + margin))
-        rest = rest.any(axis=0)  # one axis fewer: the later ones cost next to nothing
+        rest = np.any(rest, axis=0)  # one axis fewer: the later ones cost next to nothing
     return tuple(box)
